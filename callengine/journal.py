@@ -1,0 +1,135 @@
+"""The journal: what crossed a call's edges and what was decided, as records with a version.
+
+It is the only set of books: the live view, the transcript, the latency table, the recording and the timeline are all
+made from these records. Times are seconds since the call's stream started, on the engine's clock; wall time appears
+once, as a label on the first record.
+
+Kinds and their data (``t`` is the time of the record itself; every other time is on the same scale):
+
+=================== ==================================================================================================
+``call.started``    call_id, carrier, direction, caller, callee (numbers masked), wall_time (ISO 8601),
+                    engine_time (the engine's clock at t=0), encoding, sample_rate, agent
+``media.received``  position (first sample), audio (base64 in the stream's encoding)              [audio setting only]
+``vad.probability`` position (first sample after the window), probability                         [audio setting only]
+``media.sent``      utterance, position (first sample of the utterance), samples, mark, playout (when the carrier
+                    is expected to play its first sample); with the audio setting also audio (base64)
+``mark.echoed``     mark, status (``played``, ``cleared``, ``unknown``)
+``clear.sent``      utterance, position (samples of it that had been played, by marks and clock)
+``speech.started``  onset, position
+``speech.paused``   since
+``speech.resumed``
+``speech.stopped``  ended, position
+``transcript``      text, final, utterance
+``turn.ended``      turn, text, speech_ended, reason
+``reply.started``   turn, utterance
+``reply.token``     turn (first text of the reply arrived)
+``reply.audio``     turn (first synthesised audio arrived)
+``reply.audible``   turn, utterance (first audio left for the carrier)
+``reply.ended``     turn, utterance, said, heard, complete, interrupted_by, certainty
+``barge_in``        turn, utterance, onset, trigger (``speech``, ``transcript``, ``dtmf``, ``application``)
+``decision``        what, reason (one line, for people)
+``dtmf``            digit (``•`` unless digits are asked for)
+``mark``            name, status (the application's own marks: ``played``, ``cleared``, ``lost``)
+``provider.failed`` role (``stt``, ``llm``, ``tts``), provider, message
+``provider.ready``  role, provider
+``media.bad``       problem, count (the first of its kind, and the totals at the end)
+``call.ended``      ended_by, reason
+=================== ==================================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import trio
+
+VERSION = 1
+"""Of the record format; in every line of a file."""
+
+FACTS_KEPT = 20_000
+"""Records kept in memory for one call: over an hour of lively talk; the oldest go first, and are counted."""
+
+
+@attrs.frozen
+class Record:
+    """One line of the books."""
+
+    call_id: str
+    t: float
+    kind: str
+    data: dict[str, Any]
+
+    def to_json(self) -> str:
+        """One line, without the newline."""
+        line = {"v": VERSION, "t": round(self.t, 6), "kind": self.kind, **self.data}
+        return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+
+
+@attrs.frozen
+class JournalSettings:
+    """What is written down.
+
+    ``audio`` adds every frame both ways and every VAD probability; ``directory`` writes each call's records to
+    ``<directory>/<call id>.jsonl``; ``digits`` shows DTMF digits in clear (they may be PINs and card numbers).
+    """
+
+    audio: bool = False
+    directory: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    digits: bool = False
+
+
+class Journal:
+    """The books of one call: kept in memory, and handed to whoever watches."""
+
+    def __init__(
+        self, call_id: str, settings: JournalSettings, *, watchers: Iterable[Callable[[Record], None]] = ()
+    ) -> None:
+        self.call_id = call_id
+        self.settings = settings
+        self.started_at = trio.current_time()
+        self.dropped = 0
+        """Records that the memory's bound pushed out."""
+        self._records: deque[Record] = deque(maxlen=FACTS_KEPT)
+        self._watchers = tuple(watchers)
+
+    def note(self, kind: str, /, **data: Any) -> None:
+        """Write a record, now."""
+        record = Record(self.call_id, trio.current_time() - self.started_at, kind, data)
+        if not kind.startswith(("media.received", "vad.")):
+            if len(self._records) == FACTS_KEPT:
+                self.dropped += 1
+            self._records.append(record)
+        for watch in self._watchers:
+            watch(record)
+
+    def time(self, moment: float) -> float:
+        """A moment of the engine's clock as a journal time, for the data of a record."""
+        return round(moment - self.started_at, 6)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(tuple(self._records))
+
+    def of(self, *kinds: str) -> list[Record]:
+        """The records of these kinds, in order."""
+        return [record for record in self._records if record.kind in kinds]
+
+
+def read_journal(path: Path) -> list[Record]:
+    """The records of a file, in order. A last line that was cut off by a crash is left out."""
+    records: list[Record] = []
+    call_id = ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            data = json.loads(line)
+        except ValueError:
+            break
+        kind, t = data.pop("kind"), data.pop("t")
+        data.pop("v")
+        call_id = data.get("call_id", call_id)
+        records.append(Record(call_id, t, kind, data))
+    return records
