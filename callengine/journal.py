@@ -9,8 +9,8 @@ Kinds and their data (``t`` is the time of the record itself; every other time i
 =================== ==================================================================================================
 ``call.started``    call_id, carrier, direction, caller, callee (numbers masked), wall_time (ISO 8601),
                     engine_time (the engine's clock at t=0), encoding, sample_rate, agent
-``media.received``  position (first sample), audio (base64 in the stream's encoding)              [audio setting only]
-``vad.probability`` position (first sample after the window), probability                         [audio setting only]
+``media.received``  position (first sample), audio (bytes in the stream's encoding; base64 in a file) [with audio]
+``vad.probability`` position (first sample after the window), probability                           [with audio]
 ``media.sent``      utterance, position (first sample of the utterance), samples, mark, playout (when the carrier
                     is expected to play its first sample); with the audio setting also audio (base64)
 ``mark.echoed``     mark, status (``played``, ``cleared``, ``unknown``)
@@ -40,6 +40,7 @@ Kinds and their data (``t`` is the time of the record itself; every other time i
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -67,7 +68,13 @@ class Record:
     def to_json(self) -> str:
         """One line, without the newline."""
         line = {"v": VERSION, "t": round(self.t, 6), "kind": self.kind, **self.data}
-        return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=_base64)
+
+
+def _base64(value: object) -> str:
+    if isinstance(value, bytes):
+        return b64encode(value).decode("ascii")
+    raise TypeError(f"a record holds a {type(value).__name__}: only plain data and bytes can be written")
 
 
 @attrs.frozen

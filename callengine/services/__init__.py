@@ -1,0 +1,1 @@
+"""The arithmetic that all calls share: one place each, joined by a call with a context manager."""
