@@ -1,0 +1,1 @@
+"""Speech and language providers: recipes for the protocols of `callengine.ports`, one file a vendor."""

@@ -1,0 +1,99 @@
+"""What a failed request means: the vendor's words, and whether another try may help."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from callengine.errors import ProviderError
+
+# Statuses after which the same request may succeed. 408, 409, 429 and 5xx: the retry rules of the `openai` package
+# (3.54.0, `_base_client.py`). 425: RFC 8470. 498: Groq's "flex tier capacity exceeded" (its error codes page).
+_RETRYABLE_STATUSES = frozenset({408, 409, 425, 429, 498})
+
+# Codes and types in an error object that no new attempt can mend, whatever the status: a 429 may mean an empty
+# account, and an error in the middle of a stream has no status at all.
+_FATAL_CODES = frozenset({
+    "insufficient_quota", "invalid_api_key", "invalid_request_error", "authentication_error", "permission_error",
+    "not_found_error", "model_not_found", "context_length_exceeded", "content_filter", "billing_hard_limit_reached",
+})  # fmt: skip
+
+_MAX_MESSAGE = 500
+"""Characters of a vendor's message that are kept: enough for any sentence, too few for a page of HTML."""
+
+
+def retryable_status(status: int) -> bool:
+    """Whether a request that was answered with this HTTP status may be worth repeating."""
+    return status in _RETRYABLE_STATUSES or status >= 500
+
+
+def error_object(data: object) -> Mapping[str, Any] | None:
+    """The error inside a JSON body or chunk, in any of the shapes that servers use; None where there is none.
+
+    The shapes: ``{"error": {...}}``, ``{"error": "text"}`` (Ollama's own API, whisper.cpp), ``{"object": "error",
+    "message": ...}`` (older vLLM), ``{"detail": ...}`` (FastAPI).
+    """
+    if not isinstance(data, dict):
+        return None
+    error = data.get("error")
+    if isinstance(error, dict):
+        return error
+    if error:
+        return {"message": str(error)}
+    if data.get("object") == "error":
+        return data
+    if "detail" in data and "choices" not in data:
+        detail = data["detail"]
+        return {"message": detail if isinstance(detail, str) else json.dumps(detail)}
+    return None
+
+
+class Failures:
+    """Makes the `ProviderError` values of one provider, none of which ever shows the key."""
+
+    def __init__(self, provider: str, api_key: str | None) -> None:
+        self._provider = provider
+        self._api_key = api_key
+
+    def make(self, message: str, *, retryable: bool) -> ProviderError:
+        """An error in our own words or the vendor's, shortened, without the key."""
+        message = " ".join(message.split())
+        if self._api_key:
+            message = message.replace(self._api_key, "[key]")
+        if len(message) > _MAX_MESSAGE:
+            message = message[:_MAX_MESSAGE] + "…"
+        return ProviderError(self._provider, message, retryable=retryable)
+
+    def from_response(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
+        """An HTTP answer that is not a stream."""
+        text = body.decode("utf-8", "replace")
+        try:
+            error = error_object(json.loads(text))
+        except ValueError:
+            error = None
+        retryable = retryable_status(status)
+        if headers.get("x-should-retry") in ("true", "false"):
+            retryable = headers["x-should-retry"] == "true"  # sent by OpenAI, obeyed by its own clients
+        message = _message(error) if error else _plain(headers, text)
+        if error and _codes(error) & _FATAL_CODES and status not in (408, 409):
+            retryable = False
+        return self.make(f"HTTP {status}: {message}" if message else f"HTTP {status}", retryable=retryable)
+
+    def from_stream(self, error: Mapping[str, Any]) -> ProviderError:
+        """An error object that came as an event of a stream whose status was 200."""
+        code = error.get("code")
+        retryable = retryable_status(code) if isinstance(code, int) else not _codes(error) & _FATAL_CODES
+        return self.make(_message(error) or "the server reported an error in the stream", retryable=retryable)
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    return str(error.get("message") or error.get("code") or error.get("type") or "")
+
+
+def _codes(error: Mapping[str, Any]) -> set[str]:
+    return {str(error[key]) for key in ("code", "type") if error.get(key) is not None}
+
+
+def _plain(headers: Mapping[str, str], text: str) -> str:
+    return "" if "html" in headers.get("content-type", "") else text
