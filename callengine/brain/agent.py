@@ -1,0 +1,57 @@
+"""An agent: everything that a call needs to know of who answers it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+
+from callengine.errors import ConfigurationError
+from callengine.ports import EchoCanceller, LanguageModel, SpeechToText, TextToSpeech
+from callengine.turns.settings import TurnSettings
+from callengine.turns.voice_activity import VadSettings
+
+if TYPE_CHECKING:
+    from callengine.brain.flow import Flow
+
+
+@attrs.frozen(kw_only=True)
+class Agent:
+    """Who answers a call. Frozen, and shared by any number of calls; a call runs the agent it was offered.
+
+    Parts that are not named are the embedded ones (``stt``, ``tts``), or found in the environment when the engine
+    starts (``llm``: a named URL, a key, or an Ollama server on this machine).
+    """
+
+    prompt: str = ""
+    """What a language model is told about its job. Without a model it is not followed: see ``flow``."""
+    greeting: str = ""
+    """The first thing said, as soon as the call is there. Empty: the caller begins."""
+    flow: Flow | None = None
+    """A dialogue of intents and slots that answers instead of a language model."""
+    language: str = "en"
+    """BCP 47 tag, as in ``en`` or ``en-GB``. The embedded speech parts understand and speak English only."""
+    stt: SpeechToText | None = None
+    llm: LanguageModel | None = None
+    tts: TextToSpeech | None = None
+    turns: TurnSettings = TurnSettings()
+    vad: VadSettings = VadSettings()
+    """When sound on the line counts as speech; ``sample_rate`` is set by the call."""
+    aec: Literal["auto", "on", "off"] = "auto"
+    """Echo cancellation ahead of the VAD and the recogniser (a recording has the line as it was). ``auto``: while the
+    agent is audible and just after, or throughout once an echo was found, if a canceller is installed."""
+    echo_canceller: EchoCanceller | None = None
+    apology: str = "I'm sorry, something went wrong on my side. Could you say that again, please?"
+    """Said when a reply failed before anything of it was heard."""
+    drain_notice: str = "I'm sorry, I have to end this call now. Please call again in a few minutes."
+    """Said when the engine shuts down before the call was over."""
+    farewell: str = "I'm sorry, I'm having technical trouble and have to hang up. Please call again later."
+    """Said before the call is given up, if the voice still works."""
+    not_understood: str = "Sorry, I didn't catch that. Could you say it again?"
+    """Said when the caller spoke and no words came of it."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.flow is not None and self.llm is not None:
+            raise ConfigurationError("an agent has either a flow or an llm: name one of them, or neither")
+        if self.aec not in ("auto", "on", "off"):
+            raise ConfigurationError(f"aec is {self.aec!r}: give 'auto', 'on' or 'off'")
