@@ -1,0 +1,1 @@
+"""One call, one nursery: reader, VAD, STT, conductor, replies, sender."""

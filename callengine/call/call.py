@@ -1,0 +1,356 @@
+"""One phone call: its life, and what a program can do with it."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import AsyncIterable, Callable
+from datetime import datetime
+from functools import partial
+
+import attrs
+import trio
+
+from callengine.audio.clip import Clip
+from callengine.brain.agent import Agent
+from callengine.call.conductor import CallerTurn, NotUnderstood, Unfinished
+from callengine.call.desk import Desk
+from callengine.call.line import Line
+from callengine.call.parts import CallParts, Services
+from callengine.call.reply import Speaker
+from callengine.call.sender import MarkOutcome
+from callengine.call.settings import CallSettings
+from callengine.call.story import Story, tell
+from callengine.cleanup import single, unless
+from callengine.errors import CallEnded, ConfigurationError, ProviderError
+from callengine.journal import Journal
+from callengine.outcome import EndedBy, Outcome
+from callengine.ports import CarrierCodec, MediaSocket, StreamStarted
+from callengine.records.turns import turns_of
+from callengine.turns.heard import Heard
+
+log = logging.getLogger(__name__)
+
+_CAN_APOLOGISE = ("stt", "conductor", "desk", "story")
+"""Children after whose failure the line can still say so."""
+
+MARK_MARGIN = 2.0
+"""Seconds that an application's mark may be late, after everything before it should have been played."""
+
+
+@attrs.frozen(kw_only=True)
+class CallInfo:
+    """What a call was offered with."""
+
+    carrier: str
+    direction: str = "inbound"
+    caller: str = ""
+    callee: str = ""
+
+
+class Call:
+    """A phone call. `run` is its life; the other methods are for the program that it runs.
+
+    ``say``, ``listen``, ``mark`` and ``clear`` raise `CallEnded` once the call is over, however it ended; only one
+    thing is said at a time, in the order in which it was asked for.
+    """
+
+    def __init__(
+        self,
+        stream: StreamStarted,
+        info: CallInfo,
+        *,
+        early: list[tuple[bool, bytes]],
+        socket: MediaSocket,
+        codec: CarrierCodec,
+        agent: Agent,
+        story: Story | None,
+        parts: CallParts,
+        services: Services,
+        settings: CallSettings,
+        journal: Journal,
+        interim: bool,
+        today: Callable[[], datetime],
+    ) -> None:
+        self.id = stream.call_id
+        self.stream_id = stream.stream_id
+        self.parameters = stream.parameters
+        self.carrier, self.direction = info.carrier, info.direction
+        self.caller, self.callee = info.caller, info.callee
+        self.agent = agent
+        self.settings = settings
+        self.journal = journal
+        self.counters: Counter[str] = Counter()
+        self.started_at = trio.current_time()
+        self._story = story
+        self._services = services
+        self._today = today
+        self._interim = interim
+        self._end: tuple[EndedBy, str] | None = None
+        self._ended_at = self.started_at
+        self._ended = trio.Event()
+        self._live = trio.CancelScope()
+        self._items_in, self._items = trio.open_memory_channel[CallerTurn | Unfinished | NotUnderstood](
+            settings.max_facts
+        )
+        self._parts = parts
+        self._line = Line(
+            stream,
+            early=early,
+            socket=socket,
+            codec=codec,
+            agent=agent,
+            parts=parts,
+            services=services,
+            settings=settings,
+            journal=journal,
+            interim=interim,
+            deliver=self._deliver,
+            finish=self.finish,
+            failed=self._failed_now,
+            ended=self._ended.is_set,
+        )
+
+    # --- its life ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> Outcome:
+        """Live the call: until somebody ends it, something of it fails beyond repair, or this is cancelled.
+
+        On return nothing of the call is left: no task, no socket, no mark waiter. The socket is closed here.
+        """
+        self._note_start()
+        try:
+            async with trio.open_nursery() as nursery:
+                if self._story is not None:
+                    nursery.start_soon(self._tell, self._story)
+                await self._live_on_the_line()
+                nursery.cancel_scope.deadline = trio.current_time() + self.settings.story_grace
+        finally:
+            self.finish("drained", "the engine was stopped")
+            outcome = self.outcome
+            self.journal.note("call.ended", ended_by=outcome.ended_by, reason=outcome.reason)
+        return outcome
+
+    async def _live_on_the_line(self) -> None:
+        try:
+            with self._live:
+                async with trio.open_nursery() as nursery:
+                    async with self._line.joined() as children:
+                        for part, child in children.items():
+                            nursery.start_soon(self._child, part, child)
+                        if self._story is None:
+                            nursery.start_soon(self._child, "desk", self._desk)
+                        await trio.sleep_forever()
+        finally:
+            await self._line.close(polite=self._end is not None and self._end[0] != "caller")
+            self.counters += self._line.counters()
+
+    async def _child(self, part: str, run: Callable[[], object]) -> None:
+        """Run a child; when it fails, that is the call's reason to end."""
+        error: BaseException | None = None
+        try:
+            await run()  # type: ignore[misc]
+        except* Exception as group:
+            error = single(group)
+        if error is not None:
+            await self._failed(part, error)
+
+    async def _failed(self, part: str, error: BaseException) -> None:
+        if not isinstance(error, ProviderError):
+            log.error("call %s: %s failed", self.id, part, exc_info=error)
+        reason = str(error) if isinstance(error, ProviderError) else f"{type(error).__name__}: {error}"
+        if part in _CAN_APOLOGISE:
+            await self.give_up(f"{part}: {reason}")
+        else:
+            self.finish("failed", f"{part}: {reason}")
+
+    def _failed_now(self, part: str, error: BaseException) -> None:
+        log.error("call %s: %s failed", self.id, part, exc_info=error)
+        self.finish("failed", f"{part}: {type(error).__name__}: {error}")
+
+    async def _desk(self) -> None:
+        dialogue = None
+        if self._parts.flow is not None:
+            dialogue = self._parts.flow.dialogue(today=self._today().date())
+        await Desk(self, self.agent, self._line.writer, dialogue).run()
+
+    async def _tell(self, story: Story) -> None:
+        await self._child("story", partial(tell, story, self, self._services.story_threads))
+        self.finish("agent", "the story ended")
+
+    def finish(self, by: EndedBy, reason: str) -> None:
+        """The call is over; the first reason counts."""
+        if self._end is None:
+            self._end = (by, reason)
+            self._ended_at = trio.current_time()
+            self._ended.set()
+            self._live.cancel()
+
+    async def give_up(self, reason: str) -> None:
+        """Say that it is our fault, where that can be said, and end the call as failed."""
+        await self._last_words(self.agent.farewell)
+        self.finish("failed", reason)
+
+    async def drain(self) -> None:
+        """End the call politely, because the engine is going away."""
+        await self._last_words(self.agent.drain_notice)
+        self.finish("drained", "the engine is shutting down")
+
+    async def _last_words(self, words: str) -> None:
+        if self._ended.is_set():
+            return
+        self._line.sender.cut("application")
+        with trio.move_on_after(self.settings.goodbye):
+            try:
+                await unless(self._ended, lambda: self.speaker.say(words, interruptible=False, may_wait=False))
+            except ProviderError as error:
+                self.journal.note("decision", what="end without a word", reason=str(error))
+
+    def _deliver(self, item: CallerTurn | Unfinished | NotUnderstood) -> None:
+        try:
+            self._items_in.send_nowait(item)
+        except trio.WouldBlock:
+            self.finish("failed", "overload: the program does not listen")
+
+    def _note_start(self) -> None:
+        audio_format = self._line.audio_format
+        self.journal.note(
+            "call.started",
+            call_id=self.id,
+            carrier=self.carrier,
+            direction=self.direction,
+            caller=masked(self.caller),
+            callee=masked(self.callee),
+            wall_time=self._today().isoformat(timespec="milliseconds"),
+            engine_time=self.journal.started_at,
+            encoding=audio_format.encoding,
+            sample_rate=audio_format.sample_rate,
+            agent="story" if self._story is not None else "flow" if self._parts.flow is not None else "llm",
+        )
+
+    def left_behind(self) -> list[str]:
+        """What of this call outlived it: empty, or a fault of the engine. For tests and operators."""
+        return self._line.sender.left_behind()
+
+    # --- for the program --------------------------------------------------------------------------------------------
+
+    @property
+    def masked_caller(self) -> str:
+        """The caller's number as it may be written down."""
+        return masked(self.caller)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the call is over."""
+        return self._ended.is_set()
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the call went so far; final once it has ended."""
+        ended_by, reason = self._end or ("agent", "the call is going on")
+        return Outcome(
+            call_id=self.id,
+            ended_by=ended_by,
+            reason=reason,
+            started_at=self.started_at,
+            ended_at=self._ended_at if self._end else trio.current_time(),
+            turns=turns_of(self.journal),
+            counters=dict(self.counters),
+        )
+
+    @property
+    def speaker(self) -> Speaker:
+        """What says things on the line; `say` for programs."""
+        return self._line.speaker
+
+    async def say(self, what: str | AsyncIterable[str] | Clip, *, interruptible: bool = True) -> Heard:
+        """Say text, text as it is being written, or a clip; returns when it was played out or cut.
+
+        The result says what was heard, whether that was everything, and who cut it. Raises `CallEnded`, and
+        `ProviderError` when nothing could be said.
+        """
+        self._check()
+        finished, heard = await unless(self._ended, lambda: self.speaker.say(what, interruptible=interruptible))
+        if not finished or heard is None:
+            raise CallEnded(self.outcome)
+        return heard
+
+    async def listen(
+        self, timeout: float | None = None, *, partials: Callable[[str], None] | None = None
+    ) -> CallerTurn | None:
+        """The caller's next turn, or None when he has not begun one within ``timeout`` seconds.
+
+        A turn that ended before, during `say` for example, is returned at once: turns are never lost and never
+        returned twice. A caller who is speaking when the time is up is heard out. ``partials`` is called with interim
+        transcripts; the engine must have them switched on (``Engine(..., interim=True)``). Raises `CallEnded`.
+        """
+        self._check()
+        if partials is not None and not self._interim:
+            raise ConfigurationError(
+                "partials need interim transcripts: make the engine with Engine(..., interim=True)"
+            )
+        conductor = self._line.conductor
+        conductor.on_partial = partials
+        try:
+            finished, turn = await unless(self._ended, lambda: self._next_turn(timeout))
+        finally:
+            conductor.on_partial = None
+        if not finished:
+            raise CallEnded(self.outcome)
+        return turn
+
+    async def _next_turn(self, timeout: float | None) -> CallerTurn | None:
+        with trio.move_on_after(float("inf") if timeout is None else timeout):
+            return await self._turn()
+        conductor = self._line.conductor
+        if not conductor.caller_quiet.is_set():  # he is speaking, or his words are on their way: hear him out
+            finished, turn = await unless(conductor.caller_quiet, self._turn)
+            if finished:
+                return turn
+        try:
+            item = self._items.receive_nowait()
+        except trio.WouldBlock:
+            return None
+        return item if isinstance(item, CallerTurn) else None
+
+    async def _turn(self) -> CallerTurn:
+        while True:
+            item = await self._items.receive()
+            if isinstance(item, CallerTurn):
+                return item
+
+    async def next_item(self) -> CallerTurn | Unfinished | NotUnderstood:
+        """What the desk has to deal with next."""
+        return await self._items.receive()
+
+    async def mark(self, name: str) -> MarkOutcome:
+        """Wait until everything said so far was played: ``played``, ``cleared`` (it was thrown away), or ``lost``.
+
+        Lost: the carrier did not say in time, or the call ended first. Raises `CallEnded` when it had ended before.
+        """
+        self._check()
+        sender = self._line.sender
+        with sender.mark(name) as mark:
+            with trio.move_on_after(sender.remaining + MARK_MARGIN):
+                await unless(self._ended, mark.settled.wait)
+            self.journal.note("mark", name=name, status=mark.status)
+            return mark.status
+
+    def clear(self) -> None:
+        """Empty the line: what is being said is cut, as if the caller had interrupted. Raises `CallEnded`."""
+        self._check()
+        self._line.sender.cut("application")
+
+    async def hang_up(self, reason: str = "the agent hung up") -> None:
+        """End the call. What is still being said is cut: wait for `say` first."""
+        self.finish("agent", reason)
+        await trio.lowlevel.checkpoint()
+
+    def _check(self) -> None:
+        if self._ended.is_set():
+            raise CallEnded(self.outcome)
+
+
+def masked(number: str) -> str:
+    """A phone number as it may be written down: its last four digits."""
+    return f"•••{number[-4:]}" if len(number) > 4 else "•••" if number else ""

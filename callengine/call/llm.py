@@ -1,0 +1,56 @@
+"""LLM: the conversation so far to the text of a reply, as it is being written."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from callengine.call.held import HeldSession
+from callengine.errors import ProviderError
+from callengine.ports import LlmEvent, LlmSession, Message, TextDelta
+
+
+class Writer:
+    """Streams replies of the call's language model; a failure makes it open another session next time."""
+
+    def __init__(self, held: HeldSession[LlmSession], *, timeout: float) -> None:
+        self._held = held
+        self._timeout = timeout
+
+    @asynccontextmanager
+    async def reply(self, messages: Sequence[Message]) -> AsyncIterator[AsyncIterator[str]]:
+        """The text of the next reply, piece by piece. Leaving the context closes the model's stream.
+
+        Raises `ProviderError` from the stream, or here when there is no session.
+        """
+        session = await self._session()
+        async with session.reply(messages) as events:
+            yield _Texts(events, self._held)
+
+    async def _session(self) -> LlmSession:
+        with trio.move_on_after(self._timeout):
+            return await self._held.get()
+        raise ProviderError(self._held.name, f"no session for {self._timeout:g} s")
+
+
+class _Texts:
+    """The texts among a stream's events. Not a generator: it can be left half read."""
+
+    def __init__(self, events: AsyncIterator[LlmEvent], held: HeldSession[LlmSession]) -> None:
+        self._events = events
+        self._held = held
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        try:
+            while True:
+                event = await anext(self._events)
+                if isinstance(event, TextDelta) and event.text:
+                    return event.text
+        except ProviderError as error:
+            self._held.broken(error)
+            raise

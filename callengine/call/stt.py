@@ -1,0 +1,185 @@
+"""STT: blocks of the caller's audio to transcripts.
+
+The audio is the call's: it is read from the ring, from where the utterance began, whenever a recogniser is there to
+take it. One that connects late, or replaces one that died, gets every utterance that has no final yet from its start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import attrs
+import trio
+
+from callengine.audio.ring import AudioRing
+from callengine.call.settings import CallSettings
+from callengine.errors import ProviderError
+from callengine.events import Fact, Transcript
+from callengine.journal import Journal
+from callengine.ports import SessionContext, SpeechToText, SttSession
+
+FIRST_PAUSE = 0.25
+"""Seconds before another session is opened after a failure; doubled each time."""
+
+
+@attrs.define
+class _Utterance:
+    """An utterance that has no final yet: what is so, and what the present session was told of it."""
+
+    number: int
+    audio_from: int
+    paused_at: int | None = None
+    ended_at: int | None = None
+    started: bool = False
+    sent_to: int = 0
+    told_pause: bool = False
+    told_end: bool = False
+
+    def new_session(self) -> None:
+        """Another recogniser knows nothing of it."""
+        self.started = self.told_pause = self.told_end = False
+        self.sent_to = self.audio_from
+
+
+class Transcriber:
+    """The STT child of a call. It is told of the caller's speech without waiting; transcripts go out as facts."""
+
+    def __init__(
+        self,
+        recipe: SpeechToText,
+        context: SessionContext,
+        ring: AudioRing,
+        settings: CallSettings,
+        journal: Journal,
+        post: Callable[[Fact], None],
+    ) -> None:
+        self._recipe = recipe
+        self._context = context
+        self._ring = ring
+        self._settings = settings
+        self._journal = journal
+        self._post = post
+        self._open: dict[int, _Utterance] = {}
+        self._wake_up, self._woken = trio.open_memory_channel[None](1)
+        self._block = round(settings.stt_block * context.sample_rate)
+        self._offered = 0
+        self._failures = 0
+        self.restarts = 0
+
+    # --- what happens: synchronous, from the conductor and the reader -----------------------------------------------
+
+    def start(self, utterance: int, audio_from: int) -> None:
+        """The caller began to speak; his audio counts from there."""
+        self._open[utterance] = _Utterance(utterance, audio_from, sent_to=audio_from)
+        self._offered = self._ring.end
+        self._wake()
+
+    def pause(self, utterance: int) -> None:
+        """The caller fell silent for a moment."""
+        if (paused := self._open.get(utterance)) is not None:
+            paused.paused_at = self._ring.end
+            self._wake()
+
+    def resume(self, utterance: int) -> None:
+        """The caller goes on in the same utterance."""
+        if (resumed := self._open.get(utterance)) is not None:
+            resumed.paused_at = None
+            resumed.told_pause = False
+            self._wake()
+
+    def end(self, utterance: int) -> None:
+        """The utterance is over; the silence since its pause is not part of it."""
+        if (ended := self._open.get(utterance)) is not None:
+            ended.ended_at = self._ring.end if ended.paused_at is None else ended.paused_at
+            self._wake()
+
+    def audio_arrived(self) -> None:
+        """The ring has more audio. Costs nothing unless a block of an utterance is complete."""
+        if self._open and self._ring.end - self._offered >= self._block:
+            self._offered = self._ring.end
+            self._wake()
+
+    def _wake(self) -> None:
+        with suppress(trio.WouldBlock):  # one wake is as good as two: the task looks at all there is
+            self._wake_up.send_nowait(None)
+
+    # --- the task ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep a session open as long as the call lives.
+
+        Raises `ProviderError` when a failure is final, or ``stt_attempts`` sessions in a row gave no result.
+        """
+        while True:
+            error = await self._one_session()
+            self._failures += 1
+            self.restarts += 1
+            self._journal.note("provider.failed", role="stt", provider=self._recipe.name, message=str(error))
+            if not error.retryable or self._failures >= self._settings.stt_attempts:
+                raise error
+            await trio.sleep(FIRST_PAUSE * 2 ** (self._failures - 1))
+
+    async def _one_session(self) -> ProviderError:
+        """Serve one session until it breaks; returns why."""
+        error = ProviderError(self._recipe.name, "the session ended")
+        try:
+            async with self._recipe.open(self._context) as session:
+                self._journal.note("provider.ready", role="stt", provider=self._recipe.name)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._listen, session)
+                    await self._feed(session)
+        except* ProviderError as group:
+            error = _first(group)
+        return error
+
+    async def _feed(self, session: SttSession) -> None:
+        for utterance in self._open.values():
+            utterance.new_session()
+        while True:
+            for utterance in list(self._open.values()):
+                await self._bring_up_to_date(session, utterance)
+            await self._woken.receive()
+
+    async def _bring_up_to_date(self, session: SttSession, utterance: _Utterance) -> None:
+        if not utterance.started:
+            utterance.started = True
+            await session.start_utterance(utterance.number)
+        await self._send(session, utterance)
+        if utterance.ended_at is not None:
+            if not utterance.told_end:
+                utterance.told_end = True
+                await session.end_utterance()
+        elif utterance.paused_at is not None and not utterance.told_pause:
+            utterance.told_pause = True
+            await session.pause()
+
+    async def _send(self, session: SttSession, utterance: _Utterance) -> None:
+        """Everything that was not sent yet, in blocks; a last part of a block only at a pause or the end."""
+        boundary = utterance.ended_at if utterance.ended_at is not None else utterance.paused_at
+        while True:
+            stop = self._ring.end if boundary is None else boundary
+            until = min(stop, utterance.sent_to + self._block)
+            if until <= utterance.sent_to or (boundary is None and until - utterance.sent_to < self._block):
+                return
+            audio = self._ring.read(utterance.sent_to, until)
+            utterance.sent_to = until
+            await session.send(audio)
+
+    async def _listen(self, session: SttSession) -> None:
+        while True:
+            result = await session.receive()
+            if result.utterance not in self._open:
+                continue
+            self._failures = 0
+            if result.final:
+                del self._open[result.utterance]
+            self._post(Transcript(trio.current_time(), result.utterance, result.text, result.final))
+
+
+def _first(group: BaseExceptionGroup[ProviderError]) -> ProviderError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, ProviderError)
+    return error

@@ -1,0 +1,64 @@
+"""VAD: probabilities of speech to facts about the caller.
+
+The model runs in the shared bank; this is what the bank calls. A fact goes to the recogniser and to the conductor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from callengine.call.stt import Transcriber
+from callengine.events import Fact, SpeechPaused, SpeechResumed, SpeechStarted, SpeechStopped
+from callengine.journal import Journal
+from callengine.turns.voice_activity import (
+    VoiceActivity,
+    VoicePaused,
+    VoiceResumed,
+    VoiceStarted,
+    VoiceStopped,
+)
+
+
+class VoiceWatch:
+    """The VAD child of a call. ``when`` gives the time at which a sample of the stream was spoken."""
+
+    def __init__(
+        self,
+        activity: VoiceActivity,
+        transcriber: Transcriber,
+        journal: Journal,
+        post: Callable[[Fact], None],
+        when: Callable[[int], float],
+    ) -> None:
+        self._activity = activity
+        self._transcriber = transcriber
+        self._journal = journal
+        self._post = post
+        self._when = when
+        self._utterance = 0
+
+    def on_probability(self, probability: float, position: int) -> None:
+        """The bank's answer for the window that ends at this sample."""
+        if self._journal.settings.audio:
+            self._journal.note("vad.probability", position=position, probability=round(float(probability), 3))
+        fact = self._activity.feed(probability, position)
+        if fact is not None:
+            self._tell(fact, trio.current_time())
+
+    def _tell(self, fact: VoiceStarted | VoicePaused | VoiceResumed | VoiceStopped, now: float) -> None:
+        match fact:
+            case VoiceStarted(onset=onset, audio_from=audio_from):
+                self._utterance += 1
+                self._transcriber.start(self._utterance, audio_from)
+                self._post(SpeechStarted(now, self._utterance, self._when(onset)))
+            case VoicePaused():
+                self._transcriber.pause(self._utterance)
+                self._post(SpeechPaused(now, self._utterance))
+            case VoiceResumed():
+                self._transcriber.resume(self._utterance)
+                self._post(SpeechResumed(now, self._utterance))
+            case VoiceStopped(ended=ended):
+                self._transcriber.end(self._utterance)
+                self._post(SpeechStopped(now, self._utterance, self._when(ended)))

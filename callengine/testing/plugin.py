@@ -1,0 +1,48 @@
+"""The pytest plugin: `call_lab` for calls in virtual time, `live_call_lab` for calls over real sockets.
+
+It needs no configuration: tests that use them are run by pytest-trio. Without pytest-trio it does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from callengine.testing.lab import CallLab
+
+HAVE_PYTEST_TRIO = find_spec("pytest_trio") is not None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the lab's tests on Trio: on a virtual clock, unless the sockets are real."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "call_lab" in fixtures or "live_call_lab" in fixtures:
+            if not HAVE_PYTEST_TRIO:
+                raise pytest.UsageError("the call lab needs pytest-trio: pip install 'callengine[testing]'")
+            if "call_lab" in fixtures:
+                from callengine.testing.virtual import run_virtual
+
+                item.add_marker(pytest.mark.trio(run=run_virtual), append=False)
+            else:
+                item.add_marker(pytest.mark.trio, append=False)
+
+
+@pytest.fixture
+async def call_lab() -> AsyncIterator[CallLab]:
+    """A lab in memory, on the virtual clock."""
+    from callengine.testing.lab import CallLab
+
+    yield CallLab()
+
+
+@pytest.fixture
+async def live_call_lab() -> AsyncIterator[CallLab]:
+    """A lab over real loopback sockets, on the real clock."""
+    from callengine.testing.lab import CallLab
+
+    yield CallLab(real_sockets=True)

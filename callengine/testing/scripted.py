@@ -1,0 +1,381 @@
+"""Scripted providers: exact delays, exact words, and every way to fail."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import attrs
+import numpy as np
+import trio
+from numpy.typing import NDArray
+
+from callengine.audio.convert import ToCarrier, from_pcm
+from callengine.audio.format import TELEPHONE, AudioFormat, Pcm
+from callengine.errors import ProviderError
+from callengine.ports import (
+    LlmEvent,
+    Message,
+    SessionContext,
+    SpeechChunk,
+    SttResult,
+    TextDelta,
+    Usage,
+    WordTime,
+)
+from callengine.testing.words import Vocabulary, read_words
+
+
+class EnergyVad:
+    """A voice activity model that hears energy: 1 for a loud window, 0 for a quiet one."""
+
+    sample_rate = 8000
+    window = 256
+    context = 1
+    state_size = 1
+
+    def step(
+        self, audio: NDArray[np.float32], context: NDArray[np.float32], state: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """See `callengine.ports.VadModel`. Loud is above -40 dBFS."""
+        del context
+        loud = np.sqrt(np.mean(audio * audio, axis=1)) > 0.01
+        return loud.astype(np.float32), state
+
+
+class _Scripted:
+    """What the scripted providers share: how many sessions are open, and how opening one goes."""
+
+    name = "scripted"
+
+    def __init__(self) -> None:
+        self.open_delay = 0.0
+        """Seconds that a session takes to open."""
+        self.sessions = 0
+        """Open now."""
+        self.opened = 0
+        """Opened so far."""
+        self._refusals: deque[ProviderError] = deque()
+
+    def refuses(self, times: int = 1, *, retryable: bool = True) -> None:
+        """The next sessions cannot be opened."""
+        for _ in range(times):
+            self._refusals.append(ProviderError(self.name, "connection refused", retryable=retryable))
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[None]:
+        await trio.sleep(self.open_delay)
+        if self._refusals:
+            raise self._refusals.popleft()
+        self.sessions += 1
+        self.opened += 1
+        try:
+            yield
+        finally:
+            self.sessions -= 1
+
+
+class ScriptedStt(_Scripted):
+    """A perfect recogniser of the lab's own speech: it understands exactly the audio it was given.
+
+    For recorded speech it says what the test wrote down (`will_hear`). ``final_delay`` and ``interim_every`` (seconds
+    of audio, None for no interims) set its manners.
+    """
+
+    name = "scripted stt"
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self.final_delay = 0.1
+        self.interim_every: float | None = 0.5
+        self.heard: list[str] = []
+        """Every final, in order."""
+        self._vocabulary = vocabulary
+        self._recorded: deque[str] = deque()
+        self._alive: set[trio.Event] = set()
+        self._mute = False
+
+    def will_hear(self, text: str) -> None:
+        """What the next recorded speech says."""
+        self._recorded.append(text)
+
+    def dies(self) -> None:
+        """Every open session breaks now."""
+        for broken in list(self._alive):
+            broken.set()
+
+    def mute(self) -> None:
+        """From now on nothing is ever answered."""
+        self._mute = True
+
+    @asynccontextmanager
+    async def open(self, context: SessionContext) -> AsyncIterator[_SttSession]:
+        """See `callengine.ports.SpeechToText`."""
+        async with self._opened():
+            broken = trio.Event()
+            self._alive.add(broken)
+            try:
+                async with trio.open_nursery() as nursery:
+                    yield _SttSession(self, context, nursery, broken)
+                    nursery.cancel_scope.cancel()
+            finally:
+                self._alive.discard(broken)
+
+    def understand(self, audio: bytes, *, final: bool) -> str:
+        """The words in this audio."""
+        text = read_words(self._vocabulary, audio)
+        if not text and self._recorded and len(audio) > 800:
+            text = self._recorded.popleft() if final else ""
+        return text
+
+
+class _SttSession:
+    def __init__(self, script: ScriptedStt, context: SessionContext, nursery: trio.Nursery, broken: trio.Event) -> None:
+        self._script = script
+        self._interim = context.interim
+        self._nursery = nursery
+        self._broken = broken
+        self._results_in, self._results = trio.open_memory_channel[SttResult](100)
+        self._utterance = 0
+        self._audio = bytearray()
+        self._told = 0
+
+    async def start_utterance(self, utterance: int) -> None:
+        await self._check()
+        self._utterance = utterance
+        self._audio.clear()
+        self._told = 0
+
+    async def send(self, audio: Pcm) -> None:
+        await self._check()
+        self._audio += from_pcm(audio, "mulaw")
+        every = self._script.interim_every
+        if self._interim and every is not None and len(self._audio) - self._told >= every * 8000:
+            self._told = len(self._audio)
+            text = self._script.understand(bytes(self._audio), final=False)
+            if text and not self._script._mute:
+                self._results_in.send_nowait(SttResult(text, False, self._utterance))
+
+    async def pause(self) -> None:
+        await self._check()
+
+    async def end_utterance(self) -> None:
+        await self._check()
+        self._nursery.start_soon(self._finish, self._utterance, bytes(self._audio))
+
+    async def _finish(self, utterance: int, audio: bytes) -> None:
+        await trio.sleep(self._script.final_delay)
+        if self._script._mute:
+            return
+        text = self._script.understand(audio, final=True)
+        self._script.heard.append(text)
+        self._results_in.send_nowait(SttResult(text, True, utterance))
+
+    async def receive(self) -> SttResult:
+        result: SttResult | None = None
+
+        async def until_broken(scope: trio.CancelScope) -> None:
+            await self._broken.wait()
+            scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(until_broken, nursery.cancel_scope)
+            result = await self._results.receive()
+            nursery.cancel_scope.cancel()
+        if result is None:
+            raise ProviderError(self._script.name, "the connection was lost")
+        return result
+
+    async def _check(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self._broken.is_set():
+            raise ProviderError(self._script.name, "the connection was lost")
+
+
+Line: TypeAlias = str | float | ProviderError | BaseException
+Reply: TypeAlias = str | Sequence[Line] | Callable[[Sequence[Message]], str]
+
+
+class ScriptedLlm(_Scripted):
+    """A language model that says what it was told to. ``first_token`` and ``token_gap`` are seconds."""
+
+    name = "scripted llm"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first_token = 0.2
+        self.token_gap = 0.01
+        self.requests: list[list[Message]] = []
+        """The messages of every request."""
+        self.streams = 0
+        """Being written now."""
+        self.cancelled = 0
+        """Streams that were closed before their end."""
+        self._replies: deque[Reply] = deque()
+
+    def replies(self, *replies: Reply) -> None:
+        """What it says next, request by request: a text, a row of texts, pauses (seconds) and errors, or a function
+        of the messages."""
+        self._replies.extend(replies)
+
+    def fails(self, times: int = 1, *, retryable: bool = True) -> None:
+        """The next requests fail before their first word."""
+        for _ in range(times):
+            self._replies.append([ProviderError(self.name, "the model is overloaded", retryable=retryable)])
+
+    @asynccontextmanager
+    async def open(self, context: SessionContext) -> AsyncIterator[ScriptedLlm]:
+        """See `callengine.ports.LanguageModel`."""
+        del context
+        async with self._opened():
+            yield self
+
+    @asynccontextmanager
+    async def reply(self, messages: Sequence[Message]) -> AsyncIterator[AsyncIterator[LlmEvent]]:
+        """See `callengine.ports.LlmSession`."""
+        self.requests.append(list(messages))
+        if not self._replies:
+            raise AssertionError(
+                "the language model was asked once more than the script has replies: add one with call_lab.llm.replies"
+            )
+        reply = self._replies.popleft()
+        lines: Sequence[Line] = [reply] if isinstance(reply, str) else reply(messages) if callable(reply) else reply
+        stream = _LlmStream([lines] if isinstance(lines, str) else lines, self.first_token, self.token_gap)
+        self.streams += 1
+        try:
+            yield stream
+        finally:
+            self.streams -= 1
+            self.cancelled += not stream.finished
+
+
+@attrs.define
+class _LlmStream:
+    lines: Sequence[Line]
+    first_token: float
+    gap: float
+    finished: bool = False
+    _started: bool = False
+    _tokens: deque[Line] | None = None
+
+    def __aiter__(self) -> _LlmStream:
+        return self
+
+    async def __anext__(self) -> LlmEvent:
+        if self.finished:
+            raise StopAsyncIteration
+        if self._tokens is None:
+            self._tokens = deque()
+            for line in self.lines:
+                self._tokens.extend(_tokens(line) if isinstance(line, str) else [line])
+        while self._tokens:
+            line = self._tokens.popleft()
+            if isinstance(line, float | int):
+                await trio.sleep(line)
+                continue
+            await trio.sleep(self.gap if self._started else self.first_token)
+            self._started = True
+            if isinstance(line, BaseException):
+                self.finished = True
+                raise line
+            assert isinstance(line, str)
+            return TextDelta(line)
+        self.finished = True
+        return Usage(10, 10)
+
+
+def _tokens(text: str) -> list[str]:
+    words = text.split(" ")
+    return [word if index == 0 else f" {word}" for index, word in enumerate(words)]
+
+
+class ScriptedTts(_Scripted):
+    """A voice whose words can be read back from its audio.
+
+    ``first_audio`` is the delay before a sentence's first audio, ``speed`` how many times faster than speech the rest
+    follows, ``chunk`` the seconds of audio in a chunk, ``audio_format`` what it is made in (only mu-law at 8 kHz can be
+    read back), ``odd`` makes the chunks end in the middle of samples, ``word_times`` gives times with the words.
+    """
+
+    name = "scripted tts"
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self.first_audio = 0.1
+        self.speed = 10.0
+        self.chunk = 0.1
+        self.audio_format: AudioFormat = TELEPHONE
+        self.odd = False
+        self.word_times = False
+        self.spoken: list[str] = []
+        """Every sentence it was given."""
+        self.streams = 0
+        """Being synthesised now."""
+        self._vocabulary = vocabulary
+        self._troubles: deque[str] = deque()
+
+    def fails(self, times: int = 1) -> None:
+        """The next sentences fail before any audio."""
+        self._troubles.extend(["fail"] * times)
+
+    def breaks(self, times: int = 1) -> None:
+        """The next sentences fail after half of their audio."""
+        self._troubles.extend(["break"] * times)
+
+    def stalls(self, times: int = 1) -> None:
+        """The next sentences stop after their first chunk, and never go on."""
+        self._troubles.extend(["stall"] * times)
+
+    def silent(self, times: int = 1) -> None:
+        """The next sentences have no audio at all."""
+        self._troubles.extend(["silent"] * times)
+
+    @asynccontextmanager
+    async def open(self, context: SessionContext) -> AsyncIterator[ScriptedTts]:
+        """See `callengine.ports.TextToSpeech`."""
+        del context
+        async with self._opened():
+            yield self
+
+    @asynccontextmanager
+    async def synthesise(self, text: str) -> AsyncIterator[AsyncIterator[SpeechChunk]]:
+        """See `callengine.ports.TtsSession`."""
+        self.spoken.append(text)
+        self.streams += 1
+        try:
+            async with self._chunks(text) as chunks:
+                yield chunks
+        finally:
+            self.streams -= 1
+
+    @trio.as_safe_channel
+    async def _chunks(self, text: str) -> AsyncGenerator[SpeechChunk, None]:
+        trouble = self._troubles.popleft() if self._troubles else ""
+        await trio.sleep(self.first_audio)
+        if trouble == "fail":
+            raise ProviderError(self.name, "no voice")
+        if trouble == "silent":
+            return
+        audio, words = self._speech(text)
+        size = max(1, round(self.chunk * self.audio_format.sample_rate) * self.audio_format.sample_width)
+        size += 1 if self.odd else 0
+        for index, start in enumerate(range(0, len(audio), size)):
+            if trouble == "stall" and index == 1:
+                await trio.sleep_forever()
+            if trouble == "break" and start > len(audio) // 2:
+                raise ProviderError(self.name, "the connection was lost")
+            yield SpeechChunk(audio[start : start + size], words if index == 0 else ())
+            await trio.sleep(self.chunk / self.speed)
+
+    def _speech(self, text: str) -> tuple[bytes, tuple[WordTime, ...]]:
+        words = self._vocabulary.speak(text)
+        audio = b"".join(word.audio for word in words)
+        times, at = [], 0
+        for word in words:
+            times.append(WordTime(word.text, at / 8000, (at + word.size) / 8000))
+            at += word.size
+        converter = ToCarrier(TELEPHONE, self.audio_format)
+        converted = converter.push(audio) + converter.flush()
+        return converted, tuple(times) if self.word_times else ()
