@@ -20,6 +20,7 @@ from callengine.call.parts import CallParts, Services
 from callengine.call.settings import CallSettings
 from callengine.call.story import Story, check_story
 from callengine.carriers.twilio import CallStatusUpdate, InboundCall, Twilio
+from callengine.cleanup import single
 from callengine.errors import CallEngineError, ConfigurationError
 from callengine.journal import JournalSettings
 from callengine.loading import Progress, load_parts
@@ -137,6 +138,12 @@ class Engine:
         The first SIGTERM or SIGINT drains, a second one ends at once; only in the main thread, and not with
         ``signals=False``. Raises `ConfigurationError` where the port is taken or a part is missing.
         """
+        try:
+            await self._serve(signals, progress, task_status)
+        except BaseExceptionGroup as group:
+            raise single(group) from None
+
+    async def _serve(self, signals: bool, progress: Progress | None, task_status: trio.TaskStatus[list[Any]]) -> None:
         signals = signals and threading.current_thread() is threading.main_thread()
         tokens = TokenStore()
         app = create_app(self, tokens, self._app)

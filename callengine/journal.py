@@ -43,6 +43,8 @@ import json
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +54,17 @@ import trio
 VERSION = 1
 """Of the record format; in every line of a file."""
 
-FACTS_KEPT = 20_000
-"""Records kept in memory for one call: over an hour of lively talk; the oldest go first, and are counted."""
+FACTS_KEPT = 10_000
+"""Records kept in memory for one call: hours of lively talk; the oldest go first, and are counted."""
+
+AUDIO = ("media.received", "vad.probability")
+"""Kinds that only a file is for."""
+
+TRAFFIC = ("media.sent", "mark.echoed")
+"""Kinds that come twenty times a second while the agent speaks. They are kept apart, so that they push out nothing."""
+
+TRAFFIC_KEPT = 2_000
+"""Of those: the last minutes of the agent's speech (half a megabyte a call)."""
 
 
 @attrs.frozen
@@ -100,17 +111,21 @@ class Journal:
         self.settings = settings
         self.started_at = trio.current_time()
         self.dropped = 0
-        """Records that the memory's bound pushed out."""
-        self._records: deque[Record] = deque(maxlen=FACTS_KEPT)
+        """Records that the memory's bound pushed out, but for traffic."""
+        self._facts: deque[tuple[int, Record]] = deque(maxlen=FACTS_KEPT)
+        self._traffic: deque[tuple[int, Record]] = deque(maxlen=TRAFFIC_KEPT)
+        self._written = 0
         self._watchers = tuple(watchers)
 
     def note(self, kind: str, /, **data: Any) -> None:
         """Write a record, now."""
         record = Record(self.call_id, trio.current_time() - self.started_at, kind, data)
-        if not kind.startswith(("media.received", "vad.")):
-            if len(self._records) == FACTS_KEPT:
-                self.dropped += 1
-            self._records.append(record)
+        self._written += 1
+        if kind in TRAFFIC:
+            self._traffic.append((self._written, record))
+        elif kind not in AUDIO:
+            self.dropped += len(self._facts) == FACTS_KEPT
+            self._facts.append((self._written, record))
         for watch in self._watchers:
             watch(record)
 
@@ -119,11 +134,12 @@ class Journal:
         return round(moment - self.started_at, 6)
 
     def __iter__(self) -> Iterator[Record]:
-        return iter(tuple(self._records))
+        """The records in memory, in the order in which they were written."""
+        return iter([record for _, record in merge(self._facts, self._traffic, key=itemgetter(0))])
 
     def of(self, *kinds: str) -> list[Record]:
         """The records of these kinds, in order."""
-        return [record for record in self._records if record.kind in kinds]
+        return [record for record in self if record.kind in kinds]
 
 
 def read_journal(path: Path) -> list[Record]:

@@ -1,0 +1,59 @@
+"""The programs of the README run, exactly as they stand there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_six_line_program_serves_an_agent(monkeypatch):
+    served = []
+    monkeypatch.setattr(trio, "run", served.append)
+    scope: dict[str, object] = {}
+    exec(PROGRAMS[0], scope)
+    assert served == [scope["engine"].serve]
+    assert scope["engine"].agent.prompt == "You take bookings for Chez Trio. Be brief."
+
+
+@pytest.mark.parametrize(
+    ("answer", "heard"), [("Yes, I will.", "Wonderful, see you then."), ("I can not.", None), (None, None)]
+)
+async def test_the_story_is_a_call(call_lab, answer, heard):
+    scope: dict[str, object] = {}
+    exec(PROGRAMS[1], scope)
+    async with call_lab.dial(scope["reminder"]) as caller:
+        await caller.hears("eight tonight?")
+        if answer is not None:
+            await caller.says(answer)
+        if heard is not None:
+            await caller.hears(heard)
+        await caller.is_hung_up_on()
+    call_lab.assert_nothing_left()
+
+
+def test_the_virtual_time_test_runs_alone_under_plain_pytest(tmp_path):
+    agent = PROGRAMS[0].replace("trio.run(engine.serve)", "")
+    (tmp_path / "my_agent.py").write_text(agent, encoding="utf-8")
+    (tmp_path / "test_my_agent.py").write_text(PROGRAMS[2], encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_my_agent.py"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "1 passed" in result.stdout
+
+
+def test_both_commands_are_in_the_makefile():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for command in re.findall(r"^make (\w+)", README, re.MULTILINE):
+        assert re.search(rf"^{command}:", makefile, re.MULTILINE)
+
+
+def test_every_file_that_is_named_exists():
+    for path in re.findall(r"\]\((docs/[^)]+)\)", README) + re.findall(r"`(tests/[\w/.]+)`", README):
+        assert (ROOT / path).exists(), path
