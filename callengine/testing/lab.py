@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -18,7 +18,7 @@ from callengine.call.call import Call
 from callengine.call.settings import CallSettings
 from callengine.call.story import Story
 from callengine.carriers.twilio import Twilio
-from callengine.cleanup import bounded_cleanup
+from callengine.cleanup import bounded_cleanup, single
 from callengine.engine import Engine
 from callengine.journal import JournalSettings
 from callengine.outcome import Outcome
@@ -139,13 +139,15 @@ class CallLab:
 
         At the end of the context the caller hangs up if he has not; the call has ended when it is left.
         """
-        if isinstance(program, Engine):
-            async with self._call(program, carrier, caller, callee, parameters or {}) as person:
-                yield person
-            return
-        async with self.engine(program, real=real, **options) as engine:
-            async with self._call(engine, carrier, caller, callee, parameters or {}) as person:
-                yield person
+        try:
+            async with AsyncExitStack() as stack:
+                engine = program
+                if not isinstance(engine, Engine):
+                    engine = await stack.enter_async_context(self.engine(engine, real=real, **options))
+                call = self._call(engine, carrier, caller, callee, parameters or {})
+                yield await stack.enter_async_context(call)
+        except BaseExceptionGroup as group:  # a test's own assertion should read like one
+            raise single(group) from None
 
     @asynccontextmanager
     async def _call(
