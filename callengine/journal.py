@@ -15,16 +15,16 @@ Kinds and their data (``t`` is the time of the record itself; every other time i
                     is expected to play its first sample); with the audio setting also audio (base64)
 ``mark.echoed``     mark, status (``played``, ``cleared``, ``unknown``)
 ``clear.sent``      utterance, position (samples of it that had been played, by marks and clock)
-``speech.started``  onset, position
-``speech.paused``   since
-``speech.resumed``
-``speech.stopped``  ended, position
-``transcript``      text, final, utterance
-``turn.ended``      turn, text, speech_ended, reason
+``speech.started``  utterance, onset
+``speech.paused``   utterance
+``speech.resumed``  utterance
+``speech.stopped``  utterance, ended
+``transcript``      utterance, text, final
+``turn.ended``      turn, utterance, text, speech_ended (None where only a transcript told of it), reason
 ``reply.started``   turn, utterance
 ``reply.token``     turn (first text of the reply arrived)
-``reply.audio``     turn (first synthesised audio arrived)
-``reply.audible``   turn, utterance (first audio left for the carrier)
+``reply.audio``     turn, utterance (first synthesised audio arrived)
+``reply.audible``   utterance (first audio left for the carrier)
 ``reply.ended``     turn, utterance, said, heard, complete, interrupted_by, certainty
 ``barge_in``        turn, utterance, onset, trigger (``speech``, ``transcript``, ``dtmf``, ``application``)
 ``decision``        what, reason (one line, for people)
@@ -32,7 +32,7 @@ Kinds and their data (``t`` is the time of the record itself; every other time i
 ``mark``            name, status (the application's own marks: ``played``, ``cleared``, ``lost``)
 ``provider.failed`` role (``stt``, ``llm``, ``tts``), provider, message
 ``provider.ready``  role, provider
-``media.bad``       problem, count (the first of its kind, and the totals at the end)
+``media.bad``       problem, detail (the first twenty of a kind; all are counted in the outcome)
 ``call.ended``      ended_by, reason
 =================== ==================================================================================================
 """
@@ -146,7 +146,7 @@ def read_journal(path: Path) -> list[Record]:
     """The records of a file, in order. A last line that was cut off by a crash is left out."""
     records: list[Record] = []
     call_id = ""
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").split("\n"):  # splitlines would split at U+2028 inside a word
         try:
             data = json.loads(line)
         except ValueError:

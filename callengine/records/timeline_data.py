@@ -25,8 +25,8 @@ from callengine.records.transcript import transcript
 from callengine.records.turns import turns_of
 
 ENVELOPE_STEP = 0.01
-"""Seconds of audio that one bar of a waveform stands for: 24 kB for a minute of two tracks, and still one bar a pixel
-when ten seconds fill a screen."""
+"""Seconds of audio that one bar of a waveform stands for: 32 kB of base64 for a minute of two tracks, and
+still one bar a pixel when ten seconds fill a screen."""
 
 
 def timeline_data(records: Iterable[Record], *, thresholds: tuple[float, float]) -> dict[str, Any]:

@@ -26,10 +26,11 @@ CAPACITY = 50_000
 """Records that may wait. A call with the audio setting writes about 90 a second (50 frames, 31 windows, 10 slices):
 200 such calls may wait for a stalled disk for almost three seconds, 200 calls without it for minutes."""
 INTERVAL = 0.25
-"""Seconds over which records are gathered: a handful of files opened by hand stay current, and 200 calls cost four
+"""Seconds over which records are gathered: files that somebody looks at stay current, and 200 calls cost four
 thread hand-overs a second."""
 BATCH = 1000
-"""Records a batch: about 10 ms of encoding and writing (the worker holds the interpreter for most of that)."""
+"""Records a batch: 1,000 audio records of 200 calls took 7 ms to encode and write, 28 ms with the opening of their
+files, and the thread holds the interpreter for most of that."""
 FLUSH_TIMEOUT = 5.0
 """Seconds that the last batch may take when the writer is left."""
 
