@@ -13,7 +13,7 @@ from callengine.cleanup import single
 from callengine.errors import ConfigurationError
 from callengine.server.head import read_head, refuse
 from callengine.server.host import Host, Offer, unavailable
-from callengine.server.http import HttpServer
+from callengine.server.http import KEEP_ALIVE, HttpServer
 from callengine.server.lifespan import lifespan
 from callengine.server.routes import MediaRoute, media_route
 from callengine.server.seats import Seat, Seats
@@ -38,6 +38,7 @@ async def serve_front_door(
     max_connections: int = 2000,
     max_per_address: int = 200,
     send_timeout: float = SEND_TIMEOUT,
+    keep_alive: float = KEEP_ALIVE,
     shutdown_timeout: float = 5.0,
     task_status: trio.TaskStatus[list[tuple[str, int]]] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
@@ -46,7 +47,8 @@ async def serve_front_door(
     ``bind`` is an address or a name of this machine, ``port`` 0 takes a free one. ``handshake_timeout`` (seconds)
     bounds reading the first request's head, and answering an upgrade; ``max_head`` (bytes, at most 16 KiB) is the
     longest head. There may be ``max_connections``, of which ``max_per_address`` from one address; media streams that
-    were let in count for the first only. ``send_timeout`` (seconds) bounds each 64 KiB sent to an HTTP client.
+    were let in count for the first only. ``send_timeout`` (seconds) bounds each 64 KiB sent to an HTTP client,
+    ``keep_alive`` (seconds) the time between two of its requests.
 
     Resources: everything is closed at the end, calls included. It takes the moment that calls need to end, and, where
     the application's lifespan has a shutdown, ``shutdown_timeout`` seconds for that at most.
@@ -66,7 +68,9 @@ async def serve_front_door(
             def takes_over(target: str) -> bool:
                 return media_route(target, host.carriers) is not None
 
-            http = HttpServer(app, state, takes_over, send_timeout=send_timeout, max_head=max_head)
+            http = HttpServer(
+                app, state, takes_over, send_timeout=send_timeout, max_head=max_head, keep_alive=keep_alive
+            )
             seats = Seats(max_connections, max_per_address)
             door = _FrontDoor(host, tokens, http, seats, handshake_timeout, max_head)
             await nursery.start(trio.serve_listeners, door.serve, listeners)
@@ -132,7 +136,8 @@ class _FrontDoor:
             response = accept_response(head)
             offer = self._admit(head, route)
         except BadHandshake as error:
-            _log.warning("a media stream of %s was refused: %s", route.carrier, error)
+            level = logging.WARNING if error.status in (403, 503) else logging.DEBUG  # the others say nothing of us
+            _log.log(level, "a media stream of %s was refused: %s", route.carrier, error)
             await refuse(stream, error.response)
             return
         seat.leave_address()
@@ -177,14 +182,16 @@ def _wants_websocket(head: RequestHead) -> bool:
 
 
 async def _listen(bind: str, port: int) -> list[trio.SocketListener]:
+    if not 0 <= port <= 65_535:  # the system's resolver would take it modulo 65,536
+        raise ConfigurationError(f"port must be 0 (takes a free one) to 65535, not {port}")
     try:
         return await trio.open_tcp_listeners(port, host=bind)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ConfigurationError(f"cannot listen on {bind}, port {port}: {_remedy(error, port)}") from error
 
 
-def _remedy(error: OSError | OverflowError, port: int) -> str:
-    match error.errno if isinstance(error, OSError) else None:
+def _remedy(error: OSError, port: int) -> str:
+    match error.errno:
         case errno.EADDRINUSE:
             return f"port {port} is in use by another program: stop it, or choose another port (0 takes a free one)"
         case errno.EACCES:
@@ -192,4 +199,4 @@ def _remedy(error: OSError | OverflowError, port: int) -> str:
         case errno.EADDRNOTAVAIL:
             return "this machine does not have that address: 127.0.0.1 is for itself, 0.0.0.0 for everybody"
         case _:
-            return f"{error}: check the address and the port (0 to 65535)"
+            return f"{error}: check the address"

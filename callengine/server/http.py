@@ -87,15 +87,9 @@ class _Requests:
             while (await receive())["type"] != "websocket.disconnect":
                 pass
         else:
-            await self._serve(scope, receive.__self__, send)
-
-    async def _serve(self, scope: Scope, queue: trio.MemoryReceiveChannel[Message], send: Send) -> None:
-        wire = self._wire
-        wire.throttle(queue)
-        try:
-            await self._app(scope, _receiver(queue, wire), _sender(send, wire))
-        finally:
-            wire.throttle(None)
+            queue = receive.__self__  # what Hypercorn hands out is this channel's method
+            self._wire.throttle(queue)
+            await self._app(scope, _receiver(queue, self._wire), _sender(send, queue, self._wire))
 
 
 def _receiver(queue: trio.MemoryReceiveChannel[Message], wire: Wire) -> Receive:
@@ -111,20 +105,25 @@ def _receiver(queue: trio.MemoryReceiveChannel[Message], wire: Wire) -> Receive:
     return receive
 
 
-def _sender(send: Send, wire: Wire) -> Send:
+def _sender(send: Send, queue: trio.MemoryReceiveChannel[Message], wire: Wire) -> Send:
     async def sender(message: Message) -> None:
         await send(message)
         if message["type"] == "http.response.body" and not message.get("more_body", False):
-            wire.throttle(None)  # the next request must be read, even while the application still works for this one
+            wire.release(queue)  # the next request must be read, even while the application still works for this one
 
     return sender
 
 
 class _Http1Server(TCPServer):
-    """Hypercorn's connection without HTTP/2, which only widens what a stranger can do on a port without TLS.
+    """Hypercorn's connection, with two corrections.
 
-    An ``Upgrade: h2c`` is ignored, as RFC 9110 (7.8) allows.
+    It has no HTTP/2, which only widens what a stranger can do on a port without TLS; an ``Upgrade: h2c`` is ignored, as
+    RFC 9110 (7.8) allows. And when the client has left, nothing waits for the keep-alive time to pass.
     """
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        await self.idle_task.stop()
 
     @property
     def protocol(self) -> ProtocolWrapper:

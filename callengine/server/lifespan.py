@@ -56,10 +56,9 @@ class _Events:
         if self._received == 1:
             return {"type": "lifespan.startup"}
         await self.ending.wait()
-        if self._received == 2:
-            return {"type": "lifespan.shutdown"}
-        await trio.sleep_forever()
-        raise AssertionError("unreachable")
+        if self._received > 2:
+            await trio.sleep_forever()
+        return {"type": "lifespan.shutdown"}
 
     async def send(self, message: Message) -> None:
         kind = message["type"]

@@ -36,7 +36,8 @@ class TokenStore:
         self._limit = limit
         self._issued: dict[bytes, _Issued] = {}  # oldest first, so that the first to expire is the first
 
-    def __len__(self) -> int:
+    def unspent(self) -> int:
+        """How many tokens could be spent now."""
         self._forget_expired()
         return len(self._issued)
 

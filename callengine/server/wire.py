@@ -80,10 +80,15 @@ class Wire:
 
     # --- for us -------------------------------------------------------------------------------------------------
 
-    def throttle(self, queue: trio.MemoryReceiveChannel[Any] | None) -> None:
+    def throttle(self, queue: trio.MemoryReceiveChannel[Any]) -> None:
         """From now on read only while there is room in this queue, whose reader tells by `made_room`."""
         self._queue = queue
-        self.made_room()
+
+    def release(self, queue: trio.MemoryReceiveChannel[Any]) -> None:
+        """Read on, whatever is in this queue. A later request's queue is not meant."""
+        if self._queue is queue:
+            self._queue = None
+            self.made_room()
 
     def made_room(self) -> None:
         self._room.unpark_all()

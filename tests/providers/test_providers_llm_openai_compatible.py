@@ -451,7 +451,7 @@ async def cancel_before_the_head(session: LlmSession) -> None:
 async def test_leaving_closes_the_stream_at_once_and_leaves_nothing_behind(
     leave: Callable[[LlmSession], Any],
     answer: Answer,
-    patient: trio.testing.MockClock,  # noqa: ARG001 - it is the time of this test
+    patient: trio.testing.MockClock,
 ) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
