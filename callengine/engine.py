@@ -10,17 +10,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
+import attrs
 import trio
 
 from callengine.brain.agent import Agent
 from callengine.call.call import Call
 from callengine.call.parts import CallParts, Services
 from callengine.call.settings import CallSettings
-from callengine.call.story import Story, check_story
+from callengine.call.story import Story, StoryThreads, check_story
 from callengine.carriers.twilio import CallStatusUpdate, InboundCall, Twilio
-from callengine.cleanup import single
+from callengine.cleanup import bounded_cleanup, single
 from callengine.errors import CallEngineError, ConfigurationError
 from callengine.journal import JournalSettings
 from callengine.loading import Progress, load_parts
@@ -32,12 +34,11 @@ from callengine.server.app import create_app
 from callengine.server.front_door import serve_front_door
 from callengine.server.host import Offer, Refusal
 from callengine.server.tokens import TokenStore
+from callengine.server.trust import PUBLIC_URL_VARIABLE
 from callengine.services.metronome import Metronome
 from callengine.services.silero import Silero
 from callengine.services.vad_bank import VadBank
 from callengine.taking import CallDraft, first_messages
-
-PUBLIC_URL_VARIABLE = "CALLENGINE_PUBLIC_URL"
 
 STORY_THREADS = 200
 """Blocking stories that may be told at once: a thread a call; another has to wait for one to end."""
@@ -57,6 +58,9 @@ class Engine:
     is how carriers reach this engine, as in ``https://voice.example.com``; ``insecure`` takes unsigned requests on a
     loopback address, for development. ``app`` is an ASGI application for all other routes. ``interim`` asks
     recognisers for interim transcripts; by default they are on while somebody watches `events`.
+
+    ``vad`` and ``models`` are a voice activity model and embedded models that are loaded already; ``inline`` writes
+    journals without a thread, which is what a virtual clock needs.
 
     Several engines can share one event loop. An engine can serve again after `serve` has returned.
     """
@@ -79,6 +83,7 @@ class Engine:
         drain_timeout: float = 60.0,
         vad: VadModel | None = None,
         models: Any = None,
+        inline: bool = False,
         today: Callable[[], datetime] = datetime.now,
     ) -> None:
         if isinstance(program, Agent):
@@ -98,11 +103,13 @@ class Engine:
         self.drain_timeout = drain_timeout
         self.max_calls = max_calls
         self.observers = Observers()
+        self.story_threads = StoryThreads(STORY_THREADS)
         self._app = app
         self._journal_settings = journal
         self._interim = interim
         self._vad = vad
         self._models = models
+        self._inline = inline
         self._today = today
         self._services: Services | None = None
         self._parts: CallParts | None = None
@@ -123,6 +130,29 @@ class Engine:
             )
         if self.public_url:
             raise ConfigurationError("insecure takes unsigned calls, so it is refused together with a public URL")
+
+    def configure(
+        self,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        public_url: str | None = None,
+        insecure: bool | None = None,
+        journal_directory: Path | None = None,
+        drain_timeout: float | None = None,
+    ) -> None:
+        """Settings from outside, such as a command line, in place of the engine's own; None leaves one as it is.
+
+        Before `serve`. Raises `ConfigurationError` for settings that do not go together.
+        """
+        self.host = self.host if host is None else host
+        self.port = self.port if port is None else port
+        self.public_url = self.public_url if public_url is None else public_url.rstrip("/") or None
+        self.insecure = self.insecure if insecure is None else insecure
+        self.drain_timeout = self.drain_timeout if drain_timeout is None else drain_timeout
+        if journal_directory is not None:
+            self._journal_settings = attrs.evolve(self._journal_settings, directory=journal_directory)
+        self._check_exposure()
 
     # --- serving ----------------------------------------------------------------------------------------------------
 
@@ -165,8 +195,11 @@ class Engine:
     @asynccontextmanager
     async def open(self, progress: Progress | None = None) -> AsyncIterator[None]:
         """Everything but the listener, for programs that bring calls by `take`."""
-        async with self._serving(), self._load(progress) as self._parts:
-            yield
+        try:
+            async with self._serving(), self._load(progress) as self._parts:
+                yield
+        except BaseExceptionGroup as group:  # of nurseries in here: one error should read like one
+            raise single(group) from None
 
     @asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
@@ -174,10 +207,11 @@ class Engine:
         self._draining, self._stop = False, trio.Event()
         metronome = Metronome()
         bank = VadBank(self._vad or Silero(), metronome, slot=metronome.slot, backlog=VAD_BACKLOG)
-        self._services = Services(metronome, bank, trio.CapacityLimiter(STORY_THREADS))
+        self._services = Services(metronome, bank, self.story_threads)
         async with AsyncExitStack() as stack:
             if self._journal_settings.directory is not None:
-                self._writer = await stack.enter_async_context(open_journal_writer(self._journal_settings.directory))
+                writer = open_journal_writer(self._journal_settings.directory, inline=self._inline)
+                self._writer = await stack.enter_async_context(writer)
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(metronome.run)
@@ -226,7 +260,8 @@ class Engine:
             for call in list(self._calls.values()):
                 nursery.start_soon(call.drain)
         if self._calls:
-            with trio.move_on_after(self.settings.goodbye + self.settings.story_grace):
+            # the carrier's close, a story's grace, and a listener's
+            with trio.move_on_after(self.settings.goodbye + 2 * self.settings.story_grace):
                 await self._idle.wait()
         self._stop.set()
 
@@ -283,15 +318,31 @@ class Engine:
         key = f"{call.carrier}:{call.stream_id}"
         self._calls[key] = call
         log.info("call %s: %s from %s", call.id, call.direction, call.masked_caller)
+        self.observers.call_started(call)
         try:
-            outcome = await call.run()
+            try:
+                await call.run()
+            except BaseException:  # the engine was stopped: listeners have what is left of the clean-up's time
+                left = call.outcome.ended_at + call.settings.cleanup - trio.current_time()
+                with bounded_cleanup(left):
+                    await self._tell_end(call.outcome, left)
+                raise
+            await self._tell_end(call.outcome, call.settings.story_grace)
+            return call.outcome
         finally:
             del self._calls[key]
             if not self._calls:
                 self._idle.set()
-        log.info("call %s: ended by %s after %.1f s: %s", call.id, outcome.ended_by, outcome.duration, outcome.reason)
-        await self.observers.call_ended(outcome, call.settings.story_grace)
-        return outcome
+
+    async def _tell_end(self, outcome: Outcome, timeout: float) -> None:
+        log.info(
+            "call %s: ended by %s after %.1f s: %s",
+            outcome.call_id,
+            outcome.ended_by,
+            outcome.duration,
+            outcome.reason,
+        )
+        await self.observers.call_ended(outcome, timeout)
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -299,6 +350,10 @@ class Engine:
         return tuple(self._calls.values())
 
     # --- observers ----------------------------------------------------------------------------------------------------
+
+    def on_call_start(self, listener: Callable[[Call], None]) -> Callable[[Call], None]:
+        """Tell this plain function of each call as it starts; usable as a decorator. One that raises is logged."""
+        return self.observers.add_start_listener(listener)
 
     def on_call_end(self, listener: Callable[[Outcome], Awaitable[None] | None]) -> Callable[[Outcome], Any]:
         """Tell this function, plain or async, how each call went; usable as a decorator.

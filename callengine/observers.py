@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import trio
 
 from callengine.journal import Record
 from callengine.outcome import Outcome
+
+if TYPE_CHECKING:
+    from callengine.call.call import Call
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,7 @@ class Observers:
     """An engine's observers. None of them can harm a call: what they raise is logged, what they miss is counted."""
 
     def __init__(self) -> None:
+        self._start_listeners: list[Callable[[Call], None]] = []
         self._listeners: list[Listener] = []
         self._streams: list[trio.MemorySendChannel[Record]] = []
         self.dropped = 0
@@ -38,6 +42,19 @@ class Observers:
     def watchers(self) -> tuple[Callable[[Record], None], ...]:
         """What a call's journal tells its records to."""
         return (self._publish,)
+
+    def add_start_listener(self, listener: Callable[[Call], None]) -> Callable[[Call], None]:
+        """Tell it of every call as it starts."""
+        self._start_listeners.append(listener)
+        return listener
+
+    def call_started(self, call: Call) -> None:
+        """Tell the listeners, which do not wait."""
+        for listener in self._start_listeners:
+            try:
+                listener(call)
+            except Exception:
+                log.exception("call %s: the listener %r failed", call.id, listener)
 
     def add_listener(self, listener: Listener) -> Listener:
         """Tell it the outcome of every call."""
@@ -63,7 +80,7 @@ class Observers:
         send, receive = trio.open_memory_channel[Record](STREAM)
         self._streams.append(send)
         try:
-            async with receive:
+            with receive:
                 yield receive
         finally:
             self._streams.remove(send)
@@ -73,5 +90,5 @@ class Observers:
         for stream in self._streams:
             try:
                 stream.send_nowait(record)
-            except trio.WouldBlock:
+            except (trio.WouldBlock, trio.BrokenResourceError):  # the reader is slow, or on its way out
                 self.dropped += 1

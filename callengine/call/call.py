@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import AsyncIterable, Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
@@ -15,6 +16,7 @@ from callengine.audio.clip import Clip
 from callengine.brain.agent import Agent
 from callengine.call.conductor import CallerTurn, NotUnderstood, Unfinished
 from callengine.call.desk import Desk
+from callengine.call.held import PartFailed
 from callengine.call.line import Line
 from callengine.call.parts import CallParts, Services
 from callengine.call.reply import Speaker
@@ -31,7 +33,7 @@ from callengine.turns.heard import Heard
 
 log = logging.getLogger(__name__)
 
-_CAN_APOLOGISE = ("stt", "conductor", "desk", "story")
+_CAN_APOLOGISE = ("stt", "llm", "conductor", "desk", "story")
 """Children after whose failure the line can still say so."""
 
 MARK_MARGIN = 2.0
@@ -86,6 +88,8 @@ class Call:
         self._services = services
         self._today = today
         self._interim = interim
+        self._verdict: tuple[EndedBy, str] | None = None
+        """Why the call says its last words."""
         self._end: tuple[EndedBy, str] | None = None
         self._ended_at = self.started_at
         self._ended = trio.Event()
@@ -124,7 +128,12 @@ class Call:
                 if self._story is not None:
                     nursery.start_soon(self._tell, self._story)
                 await self._live_on_the_line()
-                nursery.cancel_scope.deadline = trio.current_time() + self.settings.story_grace
+                nursery.cancel_scope.deadline = self._ended_at + self.settings.story_grace
+            if nursery.cancel_scope.cancelled_caught:
+                self.counters["stories cut off"] += 1
+                log.warning("call %s: its story went on for too long after its end, and was cancelled", self.id)
+        except* Exception as group:  # a fault of ours ends this call, and no other
+            self._failed_now("call", single(group))
         finally:
             self.finish("drained", "the engine was stopped")
             outcome = self.outcome
@@ -156,6 +165,8 @@ class Call:
             await self._failed(part, error)
 
     async def _failed(self, part: str, error: BaseException) -> None:
+        if isinstance(error, PartFailed):
+            part, error = error.part, error.error
         if not isinstance(error, ProviderError):
             log.error("call %s: %s failed", self.id, part, exc_info=error)
         reason = str(error) if isinstance(error, ProviderError) else f"{type(error).__name__}: {error}"
@@ -179,32 +190,32 @@ class Call:
         self.finish("agent", "the story ended")
 
     def finish(self, by: EndedBy, reason: str) -> None:
-        """The call is over; the first reason counts."""
+        """The call is over. The first reason counts, and a call that is saying its last words has one already."""
         if self._end is None:
-            self._end = (by, reason)
+            self._end = self._verdict or (by, reason)
             self._ended_at = trio.current_time()
             self._ended.set()
             self._live.cancel()
 
     async def give_up(self, reason: str) -> None:
         """Say that it is our fault, where that can be said, and end the call as failed."""
-        await self._last_words(self.agent.farewell)
-        self.finish("failed", reason)
+        await self._say_last(self.agent.farewell, "failed", reason)
 
     async def drain(self) -> None:
         """End the call politely, because the engine is going away."""
-        await self._last_words(self.agent.drain_notice)
-        self.finish("drained", "the engine is shutting down")
+        await self._say_last(self.agent.drain_notice, "drained", "the engine is shutting down")
 
-    async def _last_words(self, words: str) -> None:
-        if self._ended.is_set():
+    async def _say_last(self, words: str, by: EndedBy, reason: str) -> None:
+        if self._verdict is not None or self._ended.is_set():
             return
-        self._line.sender.cut("application")
-        with trio.move_on_after(self.settings.goodbye):
+        self._verdict = (by, reason)
+        with trio.move_on_after(self.settings.last_words):
             try:
-                await unless(self._ended, lambda: self.speaker.say(words, interruptible=False, may_wait=False))
-            except ProviderError as error:
+                await unless(self._ended, lambda: self.speaker.say_last(words))
+            except Exception as error:  # the call ends anyway, and its reason is known
+                log.warning("call %s: its last words could not be said: %r", self.id, error)
                 self.journal.note("decision", what="end without a word", reason=str(error))
+        self.finish(by, reason)
 
     def _deliver(self, item: CallerTurn | Unfinished | NotUnderstood) -> None:
         try:
@@ -290,11 +301,15 @@ class Call:
                 "partials need interim transcripts: make the engine with Engine(..., interim=True)"
             )
         conductor = self._line.conductor
-        conductor.on_partial = partials
+        watch = None if partials is None else _PartialWatch(partials)
+        conductor.on_partial = watch
         try:
-            finished, turn = await unless(self._ended, lambda: self._next_turn(timeout))
+            with trio.CancelScope() if watch is None else watch.scope:
+                finished, turn = await unless(self._ended, lambda: self._next_turn(timeout))
         finally:
             conductor.on_partial = None
+        if watch is not None and watch.error is not None:
+            raise watch.error
         if not finished:
             raise CallEnded(self.outcome)
         return turn
@@ -307,17 +322,25 @@ class Call:
             finished, turn = await unless(conductor.caller_quiet, self._turn)
             if finished:
                 return turn
-        try:
-            item = self._items.receive_nowait()
-        except trio.WouldBlock:
-            return None
-        return item if isinstance(item, CallerTurn) else None
+        with suppress(trio.WouldBlock):
+            while True:
+                item = self._items.receive_nowait()
+                if isinstance(item, CallerTurn):
+                    return item
+        return None
 
     async def _turn(self) -> CallerTurn:
         while True:
             item = await self._items.receive()
             if isinstance(item, CallerTurn):
                 return item
+
+    def part(self, error: ProviderError) -> str:
+        """The part of the call that a provider's error is about, for an outcome's reason."""
+        llm, tts = self._parts.llm, self._parts.tts
+        if llm is not None and error.provider == llm.name:
+            return "llm"
+        return "tts" if error.provider == tts.name else error.provider
 
     async def next_item(self) -> CallerTurn | Unfinished | NotUnderstood:
         """What the desk has to deal with next."""
@@ -333,8 +356,10 @@ class Call:
         with sender.mark(name) as mark:
             with trio.move_on_after(sender.remaining + MARK_MARGIN):
                 await unless(self._ended, mark.settled.wait)
-            self.journal.note("mark", name=name, status=mark.status)
-            return mark.status
+            lost = self._ended.is_set() and mark.status == "cleared"  # what the end of a call clears is lost
+            status: MarkOutcome = "lost" if lost else mark.status
+            self.journal.note("mark", name=name, status=status)
+            return status
 
     def clear(self) -> None:
         """Empty the line: what is being said is cut, as if the caller had interrupted. Raises `CallEnded`."""
@@ -349,6 +374,22 @@ class Call:
     def _check(self) -> None:
         if self._ended.is_set():
             raise CallEnded(self.outcome)
+
+
+class _PartialWatch:
+    """A program's function for interim transcripts. What it raises comes out of `Call.listen`."""
+
+    def __init__(self, partials: Callable[[str], None]) -> None:
+        self._partials = partials
+        self.scope = trio.CancelScope()
+        self.error: Exception | None = None
+
+    def __call__(self, text: str) -> None:
+        try:
+            self._partials(text)
+        except Exception as error:
+            self.error = self.error or error
+            self.scope.cancel()
 
 
 def masked(number: str) -> str:

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+import attrs
+
 from callengine.brain.agent import Agent
 from callengine.brain.history import History
 from callengine.brain.prompt import system_prompt
@@ -64,20 +66,38 @@ class Desk:
                 self._failures = 0
 
     async def _failed(self, error: ProviderError) -> None:
-        self._failures += 1
         call = self._call
-        call.journal.note("decision", what="apologise", reason=f"the reply failed: {error}")
-        if self._failures >= call.settings.max_failures:
-            await call.give_up(f"{self._failures} replies in a row failed, the last with {error}")
-            return
-        try:
-            await self._say(self._agent.apology)
-        except ProviderError as voice:
+        while True:
             self._failures += 1
             if self._failures >= call.settings.max_failures:
-                await call.give_up(f"tts: {voice}")
+                await call.give_up(f"{call.part(error)}: {self._failures} replies in a row failed: {error}")
+                return
+            call.journal.note("decision", what="apologise", reason=f"the reply failed: {error}")
+            try:
+                await self._say(self._agent.apology)
+                return
+            except ProviderError as voice:  # silence would be worse than another try
+                error = voice
 
     async def _say(self, what: str | AsyncIterable[str], *, may_wait: bool = True) -> Heard:
+        """Say it; where the voice breaks off on the way, say the rest.
+
+        Raises `ProviderError` where the voice breaks off again.
+        """
+        heard = await self._say_once(what, may_wait=may_wait)
+        if not _broke_off(heard):
+            return heard
+        self._call.journal.note("decision", what="say the rest", reason="the voice broke off")
+        rest = await self._say_once(heard.unheard)
+        if _broke_off(rest):
+            raise ProviderError("tts", "the voice broke off twice")
+        return attrs.evolve(
+            rest,
+            said=heard.said,
+            heard=f"{heard.heard} {rest.heard}".strip(),
+        )
+
+    async def _say_once(self, what: str | AsyncIterable[str], *, may_wait: bool = True) -> Heard:
         heard = await self._call.speaker.say(what, may_wait=may_wait)
         self._history.agent_said(heard)
         return heard
@@ -88,7 +108,7 @@ class Desk:
         assert self._writer is not None
         async with self._writer.reply(self._history.messages(self._system)) as text:
             heard = await self._say(text)
-        if not heard.said:
+        if not heard.said and heard.cut_by is None:
             raise ProviderError("llm", "a reply without any words")
         return heard
 
@@ -120,3 +140,8 @@ class Desk:
             log.exception("call %s: the action of %r failed", self._call.id, action.name)
             return dialogue.failed()
         return dialogue.acted(result)
+
+
+def _broke_off(heard: Heard) -> bool:
+    """Whether the voice failed on the way: nobody cut it, and yet it is not complete."""
+    return not heard.complete and heard.cut_by is None and bool(heard.said)

@@ -94,7 +94,15 @@ class Line:
             deliver=deliver,
             overload=lambda: finish("failed", f"overload: more than {settings.max_facts} facts wait"),
         )
-        self._transcriber = Transcriber(parts.stt, context, self._ring, settings, journal, self._post)
+        self._transcriber = Transcriber(
+            parts.stt,
+            context,
+            self._ring,
+            settings,
+            journal,
+            self._post,
+            final_timeout=agent.turns.final_timeout,
+        )
         self._tts = HeldSession("tts", parts.tts, context, journal)
         self._llm = None if parts.llm is None else HeldSession("llm", parts.llm, context, journal)
         self.writer = None if self._llm is None else Writer(self._llm, timeout=settings.first_text)
@@ -105,6 +113,7 @@ class Line:
             journal,
             language=agent.language,
             first_text=settings.first_text,
+            next_text=settings.next_text,
             ended=ended,
             turn=lambda: self.conductor.turn,
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import trio
 
-from callengine.call.held import HeldSession
+from callengine.call.held import HeldSession, blame
+from callengine.cleanup import single
 from callengine.errors import ProviderError
 from callengine.ports import LlmEvent, LlmSession, Message, TextDelta
 
@@ -26,8 +27,13 @@ class Writer:
         Raises `ProviderError` from the stream, or here when there is no session.
         """
         session = await self._session()
-        async with session.reply(messages) as events:
-            yield _Texts(events, self._held)
+        try:
+            async with AsyncExitStack() as stack:
+                with blame("llm"):
+                    events = await stack.enter_async_context(session.reply(messages))
+                yield _Texts(events, self._held)
+        except BaseExceptionGroup as group:  # a model's own nursery
+            raise single(group) from None
 
     async def _session(self) -> LlmSession:
         with trio.move_on_after(self._timeout):
@@ -48,7 +54,8 @@ class _Texts:
     async def __anext__(self) -> str:
         try:
             while True:
-                event = await anext(self._events)
+                with blame("llm"):
+                    event = await anext(self._events)
                 if isinstance(event, TextDelta) and event.text:
                     return event.text
         except ProviderError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
-import trio
 
 from callengine.ports import EchoCanceller, LanguageModel, SpeechToText, TextToSpeech
 from callengine.services.metronome import Metronome
@@ -13,6 +12,7 @@ from callengine.services.vad_bank import VadBank
 
 if TYPE_CHECKING:
     from callengine.brain.dialogue import PreparedFlow
+    from callengine.call.story import StoryThreads
 
 
 @attrs.frozen
@@ -32,5 +32,4 @@ class Services:
 
     metronome: Metronome
     vad_bank: VadBank
-    story_threads: trio.CapacityLimiter
-    """Threads of stories that are plain functions: one a call, as long as it tells."""
+    story_threads: StoryThreads

@@ -50,6 +50,7 @@ class Speaker:
         *,
         language: str,
         first_text: float,
+        next_text: float,
         ended: Callable[[], bool],
         turn: Callable[[], int],
     ) -> None:
@@ -59,8 +60,16 @@ class Speaker:
         self._journal = journal
         self._language = language
         self._first_text = first_text
+        self._next_text = next_text
         self._ended = ended
         self._turn = turn
+        self._closing = False
+
+    async def say_last(self, words: str) -> Heard:
+        """Say this in place of everything else: what is being said is cut, and nothing more is said after it."""
+        self._closing = True
+        self._sender.cut("application")
+        return await self._say(words, interruptible=False, may_wait=False, last=True)
 
     async def say(
         self, what: str | AsyncIterable[str] | Clip, *, interruptible: bool = True, may_wait: bool = True
@@ -68,14 +77,23 @@ class Speaker:
         """Say text, text as it is being written, or a clip; returns when it was played or cut, with what was heard.
 
         Raises `ProviderError` when the text or the voice failed before anything was said; later failures end the
-        utterance with what there is.
+        utterance with what there is. Once the call says its last words, this waits for the call's end.
         """
+        if self._closing:
+            await trio.sleep_forever()
+        return await self._say(what, interruptible=interruptible, may_wait=may_wait)
+
+    async def _say(
+        self, what: str | AsyncIterable[str] | Clip, *, interruptible: bool, may_wait: bool, last: bool = False
+    ) -> Heard:
         progress = _Progress(self._turn())
         utterance = None
         try:
             async with self._sender.utterance(
                 interruptible=interruptible, may_wait=may_wait, ended=self._ended
             ) as utterance:
+                if self._closing and not last:  # it waited for the line, and comes too late
+                    self._sender.cut("application")
                 if isinstance(what, Clip):
                     await self._play(what, utterance)
                 else:
@@ -110,7 +128,7 @@ class Speaker:
         sentences_in, sentences = trio.open_memory_channel[str](MAX_SENTENCES)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write, text, utterance, sentences_in, progress)
-            async with sentences:
+            with sentences:  # not async: its checkpoint would put a Cancelled in the place of the error
                 try:
                     await self._voice.speak(sentences, utterance, on_audio)
                 except ProviderError as error:
@@ -135,7 +153,7 @@ class Speaker:
                     utterance.spoken.plan(words)
                     await sentences.send(words)
 
-        async with sentences:
+        with sentences:
             if isinstance(text, str):
                 await plan([*chunker.push(text), *chunker.flush()])
                 return
@@ -150,11 +168,11 @@ class Speaker:
             await plan(chunker.flush())
 
     async def _next_delta(self, iterator: object, progress: _Progress) -> str | None:
-        wait = self._first_text if not progress.token else float("inf")
+        wait = self._next_text if progress.token else self._first_text
         with trio.move_on_after(wait) as waited:
             delta: str | None = await anext(iterator, None)  # type: ignore[call-overload]
         if waited.cancelled_caught:
-            raise ProviderError("llm", f"no text for {self._first_text:g} s")
+            raise ProviderError("llm", f"no text for {wait:g} s")
         if delta is not None and not progress.token:
             progress.token = True
             self._journal.note("reply.token", turn=progress.turn)
@@ -169,3 +187,4 @@ class Speaker:
             pcm = resampler.push(clip.samples[start : start + step])
             await utterance.write(from_pcm(pcm, self._line.encoding))
         await utterance.write(from_pcm(resampler.flush(), self._line.encoding))
+        utterance.spoken.end_piece()

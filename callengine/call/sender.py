@@ -7,7 +7,8 @@ the metronome says so; the first fill and a clear leave at once. Nothing here aw
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import trio
@@ -23,6 +24,9 @@ from callengine.services.metronome import Metronome
 from callengine.turns.heard import Heard
 from callengine.turns.playout import Playout
 
+_ROUNDING = 1e-6
+"""Seconds by which sums of times may differ that mean the same moment."""
+
 MarkOutcome: TypeAlias = Literal["played", "cleared", "lost"]
 
 
@@ -35,9 +39,10 @@ class ApplicationMark:
         self.settled = trio.Event()
 
     def settle(self, status: MarkOutcome) -> None:
-        """It is known what became of it."""
-        self.status = status
-        self.settled.set()
+        """It is known what became of it. The first answer counts."""
+        if not self.settled.is_set():
+            self.status = status
+            self.settled.set()
 
 
 class Sender:
@@ -95,7 +100,7 @@ class Sender:
     def remaining(self) -> float:
         """Seconds of audio that were written and are not played yet, by the clock."""
         buffered = 0.0 if self._current is None else self._current.buffered
-        return buffered + self._playout.lead(trio.current_time())
+        return buffered + max(0.0, self._playout.runs_dry_at - trio.current_time())
 
     @asynccontextmanager
     async def utterance(
@@ -130,20 +135,16 @@ class Sender:
         utterance.end()
         self._wake()
         await utterance.all_sent.wait()
+        self._look_for_confirmation(utterance)
         if utterance.sent:
             await trio.sleep_until(self._playout.ends_at)
-            if self._confirmed(utterance):
-                utterance.confirmed.set()
-            elif self._playout.round_trip is not None:
-                grace = self._playout.round_trip + self._playout.correction + self._settings.mark_grace
-                with trio.move_on_at(self._playout.ends_at + grace):
-                    await utterance.confirmed.wait()
+            with trio.move_on_after(self._playout.echo_delay + self._settings.mark_grace):
+                await utterance.confirmed.wait()
         self._close(utterance, utterance.sent, utterance.confirmed.is_set(), None)
 
-    def _confirmed(self, utterance: Utterance) -> bool:
-        """Whether a mark says that everything of it was played."""
-        last = self._playout.last_echo
-        return utterance.finished and last is not None and last[1] >= utterance.sent
+    def _look_for_confirmation(self, utterance: Utterance) -> None:
+        if utterance.finished and self._playout.confirmed >= utterance.sent:
+            utterance.confirmed.set()
 
     def cut(self, by: str) -> Heard | None:
         """Silence the utterance on the line now; returns what of it was heard, or None where there is nothing.
@@ -160,13 +161,16 @@ class Sender:
     def _stop(self, utterance: Utterance, by: str) -> None:
         now = trio.current_time()
         position, by_marks = self._playout.heard(now, utterance.sent, self._format.sample_rate)
-        if utterance.finished and now >= self._playout.ends_at:
-            self._close(utterance, utterance.sent, by_marks, None)  # it was over; only its last mark is on its way
-            return
-        if utterance.sent and now < self._playout.ends_at:
-            self.clear()
+        over = utterance.finished and now >= self._playout.ends_at + self._playout.lag
+        if utterance.sent and not utterance.confirmed.is_set():
+            self._clear()
             self._journal.note("clear.sent", utterance=utterance.number, position=position)
-        self._close(utterance, position, by_marks, by)
+        for name in utterance.unsent_marks & self._marks.keys():
+            self._marks[name].settle("cleared")
+        if over:  # only its last mark is on its way
+            self._close(utterance, utterance.sent, utterance.confirmed.is_set(), None)
+        else:
+            self._close(utterance, position, by_marks, by)
 
     def _close(self, utterance: Utterance, position: int, by_marks: bool, cut_by: str | None) -> None:
         text, everything = utterance.spoken.heard(position)
@@ -180,7 +184,7 @@ class Sender:
             )
         )
 
-    def clear(self) -> None:
+    def _clear(self) -> None:
         """Make the carrier forget what it has not played, and measure the round trip."""
         now = trio.current_time()
         self._socket.discard_unsent()
@@ -205,6 +209,7 @@ class Sender:
 
     def probe(self) -> None:
         """Send a mark behind nothing: its echo measures the round trip."""
+        self._playout.forget("p")
         self._probes += 1
         self._send_mark(f"p{self._probes}", None)
 
@@ -222,8 +227,8 @@ class Sender:
             del self._marks[wire_name]
             self._playout.forget(wire_name)
 
-    def _send_mark(self, name: str, position: int | None) -> None:
-        self._write(self._codec.mark(name))
+    def _send_mark(self, name: str, position: int | None, *, discardable: bool = False) -> None:
+        self._write(self._codec.mark(name), discardable=discardable)
         self._playout.mark_sent(trio.current_time(), name, position)
 
     def echoed(self, name: str) -> None:
@@ -232,9 +237,8 @@ class Sender:
         status = self._playout.echoed(now, name)
         if name in self._marks and status == "played":
             self._marks[name].settle("played")
-        utterance = self._current
-        if utterance is not None and self._confirmed(utterance):
-            utterance.confirmed.set()
+        if self._current is not None:
+            self._look_for_confirmation(self._current)
         self._journal.note("mark.echoed", mark=name, status=status)
 
     def left_behind(self) -> list[str]:
@@ -248,49 +252,46 @@ class Sender:
 
     def _wake(self) -> None:
         """Send what is due now, and ask the metronome for the rest."""
-        self._due = None
-        try:
-            self._send_due(trio.current_time())
-        except SocketClosed:
-            self._due = None  # the reader learns of it too, with the reason
-
-    def _tick(self, now: float) -> None:
-        if self._due is None or now < self._due - self._metronome.slot:
-            return  # woken by an earlier request that has been overtaken
-        try:
-            self._wake()
-        except Exception as error:
-            self._fail(error)
-
-    def _send_due(self, now: float) -> None:
         utterance = self._current
         if utterance is None or utterance.result is not None:
             return
         if self._held and utterance.may_wait and not utterance.sent:
             return
-        refill = self._settings.lead - self._settings.slice / 2
-        while utterance.slices < self._settings.first_slices or self._playout.lead(now) <= refill + 1e-9:
-            audio = utterance.take()
-            if audio is None:
-                break
-            self._send_slice(now, utterance, audio)
-            for name in utterance.due_marks():
-                self._send_mark(name, utterance.sent)
-        if not utterance.pending:
-            return
-        self._due = now + self._playout.lead(now) - refill
-        self._metronome.send_at(self._due, self._tick)
+        now = trio.current_time()
+        while utterance.ready:
+            due = self._playout.runs_dry_at - self._settings.lead + self._settings.slice / 2
+            if utterance.slices >= self._settings.first_slices and due > now + _ROUNDING:
+                self._wake_at(due)
+                return
+            self._send_slice(now, utterance)
 
-    def _send_slice(self, now: float, utterance: Utterance, audio: bytes) -> None:
+    def _wake_at(self, due: float) -> None:
+        if due != self._due:  # else it was asked for already
+            self._due = due
+            self._metronome.send_at(due, partial(self._tick, due))
+
+    def _tick(self, due: float, _: float) -> None:
+        if due != self._due:
+            return  # overtaken: another time was asked for since
+        self._due = None
+        try:
+            self._wake()
+        except Exception as error:
+            self._fail(error)
+
+    def _send_slice(self, now: float, utterance: Utterance) -> None:
         first = utterance.slices == 0
-        if not first and now > self._playout.ends_at + 1e-9:
+        if not first and now > self._playout.ends_at + _ROUNDING:
             self.underruns += 1
+        audio = utterance.take()
         position = utterance.sent
         starts = self._playout.sent(now, self._format.seconds(len(audio)))
         self._write(self._codec.media(audio), discardable=True)
         name = utterance.sent_slice(len(audio) // self._format.sample_width)
-        self._write(self._codec.mark(name), discardable=True)
-        self._playout.mark_sent(now, name, utterance.sent)
+        self._send_mark(name, utterance.sent, discardable=True)
+        for own in utterance.due_marks():
+            if own in self._marks:  # else nobody waits for it any more
+                self._send_mark(own, None)
         if self.on_sent is not None:
             self.on_sent(starts, audio)
         self._note_sent(utterance, position, name, starts, audio)
@@ -310,4 +311,5 @@ class Sender:
         journal.note("media.sent", **data)
 
     def _write(self, message: bytes, *, discardable: bool = False) -> None:
-        self._socket.send_nowait(message, discardable=discardable)
+        with suppress(SocketClosed):  # the reader learns of it too, with the reason, and ends the call
+            self._socket.send_nowait(message, discardable=discardable)

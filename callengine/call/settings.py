@@ -52,6 +52,8 @@ class CallSettings:
     """Once the carrier's leg is gone, everything of the call is released within this time."""
     goodbye: float = attrs.field(default=5.0, validator=_positive)
     """How long a polite end may take: the carrier's own close, after ours."""
+    last_words: float = attrs.field(default=10.0, validator=_positive)
+    """How long the farewell of a call that is given up or drained may take, its synthesis included."""
     story_grace: float = attrs.field(default=5.0, validator=_positive)
     """How long a story may go on after its call ended: its own last words to its database."""
     stt_block: float = attrs.field(default=0.1, validator=_positive)
@@ -60,6 +62,8 @@ class CallSettings:
     """Sessions that are tried in a row before a deaf call is given up (with pauses of 0.25, 0.5 and 1 s)."""
     first_text: float = attrs.field(default=10.0, validator=_positive)
     """How long the first words of a reply may take before the agent apologises."""
+    next_text: float = attrs.field(default=10.0, validator=_positive)
+    """How long the text of a reply may pause in the middle; then the reply ends with what there is."""
     first_audio: float = attrs.field(default=5.0, validator=_positive)
     """How long a synthesiser may take for the next audio of a sentence before it counts as failed."""
     max_failures: int = attrs.field(default=3, validator=_positive)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import trio
 
@@ -22,11 +22,43 @@ from callengine.turns.heard import Heard
 if TYPE_CHECKING:
     from callengine.call.call import Call
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 AsyncStory: TypeAlias = Callable[["Call"], Awaitable[Any]]
 Story: TypeAlias = AsyncStory | Callable[["BlockingCall"], Any]
 """A function of one argument, the call."""
+
+
+class StoryThreads:
+    """Where stories that are plain functions are told: in a thread each, for as long as they tell.
+
+    ``watch`` is called, in the engine's thread, with +1 when a thread goes about its own code and with -1 when it is
+    back to wait for its call, or over: nobody but the thread knows how long that takes.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.limiter = trio.CapacityLimiter(total)
+        self.watch: Callable[[int], None] = lambda _: None
+
+
+class _Away:
+    """Whether one story's thread is in its own code."""
+
+    def __init__(self, watch: Callable[[int], None]) -> None:
+        self._watch = watch
+        self.now = False
+
+    def set(self, away: bool) -> None:
+        if away != self.now:
+            self.now = away
+            self._watch(1 if away else -1)
+
+    def abandon(self) -> None:
+        """Whatever the thread does from now on, nobody waits for it."""
+        self.set(False)
+        self._watch = lambda _: None
 
 
 class BlockingCall:
@@ -35,8 +67,19 @@ class BlockingCall:
     Raises `CallEnded` like the methods of `Call`.
     """
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, away: _Away) -> None:
         self._call = call
+        self._away = away
+
+    def _wait(self, work: Callable[[], Awaitable[T]]) -> T:
+        async def visit() -> T:
+            self._away.set(False)
+            try:
+                return await work()
+            finally:
+                self._away.set(True)
+
+        return trio.from_thread.run(visit)
 
     def __getattr__(self, name: str) -> Any:
         """What a call tells of itself: ``id``, ``caller``, ``callee``, ``parameters``, ``outcome`` ..."""
@@ -46,17 +89,17 @@ class BlockingCall:
 
     def say(self, what: str | Clip, *, interruptible: bool = True) -> Heard:
         """See `Call.say`."""
-        return trio.from_thread.run(lambda: self._call.say(what, interruptible=interruptible))
+        return self._wait(lambda: self._call.say(what, interruptible=interruptible))
 
     def listen(
         self, timeout: float | None = None, *, partials: Callable[[str], None] | None = None
     ) -> CallerTurn | None:
         """See `Call.listen`. ``partials`` is called in the engine's thread: it must not block."""
-        return trio.from_thread.run(lambda: self._call.listen(timeout, partials=partials))
+        return self._wait(lambda: self._call.listen(timeout, partials=partials))
 
     def mark(self, name: str) -> MarkOutcome:
         """See `Call.mark`."""
-        return trio.from_thread.run(self._call.mark, name)
+        return self._wait(lambda: self._call.mark(name))
 
     def clear(self) -> None:
         """See `Call.clear`."""
@@ -64,16 +107,16 @@ class BlockingCall:
 
     def hang_up(self, reason: str = "the story hung up") -> None:
         """See `Call.hang_up`."""
-        trio.from_thread.run(self._call.hang_up, reason)
+        self._wait(lambda: self._call.hang_up(reason))
 
 
-async def tell(story: Story, call: Call, limiter: trio.CapacityLimiter) -> None:
+async def tell(story: Story, call: Call, threads: StoryThreads) -> None:
     """Run a story to its end. That it outlived its call is no fault of its own: `CallEnded` is not an error."""
     try:
         if is_async(story):
             await cast("AsyncStory", story)(call)
         else:
-            await _tell_in_thread(story, call, limiter)
+            await _tell_in_thread(story, call, threads)
     except CallEnded:
         pass
     except BaseExceptionGroup as group:
@@ -82,19 +125,25 @@ async def tell(story: Story, call: Call, limiter: trio.CapacityLimiter) -> None:
             raise rest from None
 
 
-async def _tell_in_thread(story: Callable[..., Any], call: Call, limiter: trio.CapacityLimiter) -> None:
+async def _tell_in_thread(story: Callable[..., Any], call: Call, threads: StoryThreads) -> None:
     name = getattr(story, "__qualname__", repr(story))
-    finished = False
+    away = _Away(threads.watch)
+    away.set(True)
     try:
         await trio.to_thread.run_sync(
-            story, BlockingCall(call), abandon_on_cancel=True, limiter=limiter, thread_name=f"story {name}"
+            story,
+            BlockingCall(call, away),
+            abandon_on_cancel=True,
+            limiter=threads.limiter,
+            thread_name=f"story {name}",
         )
-        finished = True
     except trio.Cancelled:
-        if not finished:
+        if away.now:  # else it waits for the call, and is told at once
             call.counters["abandoned story threads"] += 1
             log.warning("call %s: the story %s is stuck in its own code; its thread is left behind", call.id, name)
         raise
+    finally:
+        away.abandon()
 
 
 def is_async(story: Story) -> bool:

@@ -6,6 +6,7 @@ take it. One that connects late, or replaces one that died, gets every utterance
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -13,6 +14,7 @@ import attrs
 import trio
 
 from callengine.audio.ring import AudioRing
+from callengine.call.held import first_error
 from callengine.call.settings import CallSettings
 from callengine.errors import ProviderError
 from callengine.events import Fact, Transcript
@@ -21,6 +23,10 @@ from callengine.ports import SessionContext, SpeechToText, SttSession
 
 FIRST_PAUSE = 0.25
 """Seconds before another session is opened after a failure; doubled each time."""
+
+STEADY = 5.0
+"""Seconds after which a session that ends has done its work: some vendors end one that has had nothing to hear
+for a while (Deepgram after 10 s: https://developers.deepgram.com/docs/audio-keep-alive)."""
 
 
 @attrs.define
@@ -35,15 +41,20 @@ class _Utterance:
     sent_to: int = 0
     told_pause: bool = False
     told_end: bool = False
+    final_due: float = math.inf
 
     def new_session(self) -> None:
         """Another recogniser knows nothing of it."""
         self.started = self.told_pause = self.told_end = False
+        self.final_due = math.inf
         self.sent_to = self.audio_from
 
 
 class Transcriber:
-    """The STT child of a call. It is told of the caller's speech without waiting; transcripts go out as facts."""
+    """The STT child of a call. It is told of the caller's speech without waiting; transcripts go out as facts.
+
+    A recogniser that gives no final for ``final_timeout`` seconds counts as failed, and the turn is answered without.
+    """
 
     def __init__(
         self,
@@ -53,7 +64,10 @@ class Transcriber:
         settings: CallSettings,
         journal: Journal,
         post: Callable[[Fact], None],
+        *,
+        final_timeout: float,
     ) -> None:
+        self._final_timeout = final_timeout
         self._recipe = recipe
         self._context = context
         self._ring = ring
@@ -112,8 +126,12 @@ class Transcriber:
         Raises `ProviderError` when a failure is final, or ``stt_attempts`` sessions in a row gave no result.
         """
         while True:
+            opened = trio.current_time()
             error = await self._one_session()
+            if not self._open and trio.current_time() >= opened + STEADY:
+                self._failures = 0
             self._failures += 1
+            self._forget_overdue()
             self.restarts += 1
             self._journal.note("provider.failed", role="stt", provider=self._recipe.name, message=str(error))
             if not error.retryable or self._failures >= self._settings.stt_attempts:
@@ -130,7 +148,7 @@ class Transcriber:
                     nursery.start_soon(self._listen, session)
                     await self._feed(session)
         except* ProviderError as group:
-            error = _first(group)
+            error = first_error(group)
         return error
 
     async def _feed(self, session: SttSession) -> None:
@@ -139,7 +157,20 @@ class Transcriber:
         while True:
             for utterance in list(self._open.values()):
                 await self._bring_up_to_date(session, utterance)
-            await self._woken.receive()
+            due = min((utterance.final_due for utterance in self._open.values()), default=math.inf)
+            with trio.move_on_at(due):
+                await self._woken.receive()
+            if self._overdue():
+                raise ProviderError(self._recipe.name, f"no final for {self._final_timeout:g} s")
+
+    def _overdue(self) -> list[int]:
+        now = trio.current_time()
+        return [number for number, utterance in self._open.items() if utterance.final_due <= now]
+
+    def _forget_overdue(self) -> None:
+        """The caller was asked again by now: his old words are past, whoever would understand them."""
+        for number in self._overdue():
+            del self._open[number]
 
     async def _bring_up_to_date(self, session: SttSession, utterance: _Utterance) -> None:
         if not utterance.started:
@@ -150,6 +181,7 @@ class Transcriber:
             if not utterance.told_end:
                 utterance.told_end = True
                 await session.end_utterance()
+                utterance.final_due = trio.current_time() + self._final_timeout
         elif utterance.paused_at is not None and not utterance.told_pause:
             utterance.told_pause = True
             await session.pause()
@@ -175,11 +207,3 @@ class Transcriber:
             if result.final:
                 del self._open[result.utterance]
             self._post(Transcript(trio.current_time(), result.utterance, result.text, result.final))
-
-
-def _first(group: BaseExceptionGroup[ProviderError]) -> ProviderError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, ProviderError)
-    return error

@@ -8,8 +8,9 @@ import trio
 
 from callengine.audio.convert import ToCarrier
 from callengine.audio.format import AudioFormat
-from callengine.call.held import HeldSession
+from callengine.call.held import HeldSession, blame
 from callengine.call.utterance import Utterance
+from callengine.cleanup import single
 from callengine.errors import ProviderError
 from callengine.ports import TtsSession
 
@@ -45,6 +46,13 @@ class Voice:
                     raise
 
     async def _sentence(self, sentence: str, utterance: Utterance, on_audio: Callable[[], None]) -> None:
+        with blame("tts"):
+            try:
+                await self._synthesise(sentence, utterance, on_audio)
+            except BaseExceptionGroup as group:  # a synthesiser's own nursery
+                raise single(group) from None
+
+    async def _synthesise(self, sentence: str, utterance: Utterance, on_audio: Callable[[], None]) -> None:
         session = await self._session()
         converter = ToCarrier(session.audio_format, self._line)
         got_audio = False
@@ -66,6 +74,7 @@ class Voice:
         if not got_audio:
             raise ProviderError(self._held.name, "a sentence without any audio")
         await utterance.write(converter.flush())
+        utterance.spoken.end_piece()
 
     async def _session(self) -> TtsSession:
         with trio.move_on_after(self._timeout):

@@ -57,13 +57,12 @@ class Utterance:
         self._written += samples
         self._audio += audio
         self._wake()
-        while self.buffered > self._settings.max_buffered:
+        while self.buffered > max(self._settings.max_buffered, MIN_SLICE):
             self._room = trio.Event()
             await self._room.wait()
 
     def end(self) -> None:
         """Nothing more will be written."""
-        self.spoken.end_piece()
         self._ended = True
         if not self._audio:
             self.all_sent.set()
@@ -76,24 +75,23 @@ class Utterance:
         return self._format.seconds(len(self._audio))
 
     @property
-    def pending(self) -> bool:
-        """Whether audio waits to be sent that may be sent when its time comes."""
-        return len(self._audio) >= self._smallest()
-
-    @property
     def finished(self) -> bool:
         """Whether everything was written and sent."""
         return self.all_sent.is_set()
 
-    def take(self) -> bytes | None:
-        """The audio of the next slice, or None where there is not enough of it yet."""
+    @property
+    def ready(self) -> int:
+        """Bytes of the next slice; 0 while there is not enough audio for one."""
         first = self.slices < self._settings.first_slices
-        seconds = self._settings.first_slice if first else self._settings.slice
-        size = round(seconds * self._format.sample_rate) * self._format.sample_width
+        size = self._bytes(self._settings.first_slice if first else self._settings.slice)
         if self._marks:  # a mark of the program's own ends its slice
-            size = min(size, max(1, self._marks[0][0] - self.sent) * self._format.sample_width)
-        if len(self._audio) < min(size, self._smallest()):
-            return None
+            size = min(size, (self._marks[0][0] - self.sent) * self._format.sample_width)
+        enough = 1 if self._ended else min(size, self._bytes(MIN_SLICE))
+        return min(size, len(self._audio)) if len(self._audio) >= enough else 0
+
+    def take(self) -> bytes:
+        """The audio of the next slice."""
+        size = self.ready
         audio = bytes(self._audio[:size])
         del self._audio[:size]
         self._room.set()
@@ -120,13 +118,16 @@ class Utterance:
         self._marks = [(position, name) for position, name in self._marks if position > self.sent]
         return due
 
+    @property
+    def unsent_marks(self) -> set[str]:
+        """The program's marks whose place was not reached."""
+        return {name for _, name in self._marks}
+
     def close(self, result: Heard) -> None:
         """It is over: what was not sent is thrown away."""
         self.result = result
         self._audio.clear()
         self._room.set()
 
-    def _smallest(self) -> int:
-        if self._ended:
-            return 1
-        return round(MIN_SLICE * self._format.sample_rate) * self._format.sample_width
+    def _bytes(self, seconds: float) -> int:
+        return max(1, round(seconds * self._format.sample_rate)) * self._format.sample_width

@@ -56,7 +56,8 @@ class WebSocketMediaSocket:
         self._unreadable: tuple[int, str] | None = None
         self._closing = False
         self._closed = trio.Event()
-        self._reader_left: trio.Event | None = None
+        self._receiving = False
+        self._reader_left = trio.Event()
 
     # --- sending ------------------------------------------------------------------------------------------------
 
@@ -113,19 +114,20 @@ class WebSocketMediaSocket:
 
     async def receive(self) -> list[Message]:
         """Wait for messages; see `callengine.ports.MediaSocket`. Pings and close frames are answered here."""
-        if self._reader_left is not None:
+        if self._receiving:
             raise trio.BusyResourceError("another task is receiving from this socket")
         if self._closing and self._unreadable is None:
             raise SocketClosed(*self._unwritable or (ABNORMAL, ""))
-        self._reader_left = trio.Event()
+        self._receiving = True
         try:
             while self._unreadable is None:
                 if messages := await self._read():
                     return messages
             raise SocketClosed(*self._unreadable)
         finally:
-            self._reader_left.set()
-            self._reader_left = None
+            self._receiving = False
+            if self._closing:  # only then somebody may wait for it
+                self._reader_left.set()
 
     async def _read(self) -> list[Message]:
         """One read's messages. The end of the connection is noted, not raised."""
@@ -191,7 +193,7 @@ class WebSocketMediaSocket:
             self._unwritable = (code, reason)
 
     async def _await_goodbye(self) -> None:
-        if self._reader_left is not None:
+        if self._receiving:
             await self._reader_left.wait()
         while self._unreadable is None:
             await self._read()

@@ -7,6 +7,7 @@ more than the inference, and a hop through a channel for each window about as mu
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -174,6 +175,7 @@ class VadBank:
         self._free: list[int] = []
         self._ready: deque[VadRow] = deque()
         self._asked = False
+        self._ran_at = -math.inf
 
     @property
     def capacity(self) -> int:
@@ -235,7 +237,9 @@ class VadBank:
         row._queued = True
         self._ready.append(row)
         if not self._asked:
-            self._ask(trio.current_time())
+            now = trio.current_time()
+            # While there is little to do nothing is won by waiting for the next slot: the one that is running is due.
+            self._ask(now if now < self._ran_at + self._slot else now - self._slot)
 
     def _ask(self, when: float) -> None:
         self._asked = True
@@ -244,6 +248,7 @@ class VadBank:
     def _run(self, now: float) -> None:
         """One batch: a window of each row that has waited longest."""
         self._asked = False
+        self._ran_at = now
         ready = self._ready
         rows = [ready.popleft() for _ in range(min(len(ready), self._max_rows))]
         if not rows:

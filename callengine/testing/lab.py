@@ -30,6 +30,7 @@ from callengine.testing.link import Link, MemoryLink, WebSocketLink
 from callengine.testing.playout import PlayoutQueue
 from callengine.testing.scripted import EnergyVad, ScriptedLlm, ScriptedStt, ScriptedTts
 from callengine.testing.twilio import TwilioSide
+from callengine.testing.virtual import StandStill
 from callengine.testing.words import Vocabulary
 
 Part: TypeAlias = Literal["vad", "stt", "tts", "aec"]
@@ -65,6 +66,7 @@ class CallLab:
         self._real_sockets = real_sockets
         self._models = models
         self._numbers = 0
+        self._stand_still = StandStill()
         self._before: _Before | None = None
 
     @property
@@ -100,8 +102,11 @@ class CallLab:
             interim=interim,
             vad=Silero() if "vad" in real else EnergyVad(),
             models=self._models,
+            inline=not self._real_sockets,
             **options,
         )
+        engine.on_call_start(self.calls.append)
+        engine.story_threads.watch = self._stand_still
         self._before = self._before or _look_around()
         if self._real_sockets:
             async with trio.open_nursery() as nursery:
@@ -168,7 +173,7 @@ class CallLab:
             leg = Leg(link, side, settings)
             nursery.start_soon(leg.run)
             person = Caller(self, leg, self.vocabulary)
-            await self._started(engine, side, ended)
+            await self._started(side, leg, ended)
             try:
                 yield person
             finally:
@@ -180,12 +185,10 @@ class CallLab:
         if side.complaints:
             raise AssertionError(f"the carrier complained about what the engine sent: {side.complaints}")
 
-    async def _started(self, engine: Engine, side: TwilioSide, ended: trio.Event) -> None:
-        while not ended.is_set():
-            for call in engine.calls:
-                if call.stream_id == side.stream_id:
-                    self.calls.append(call)
-                    return
+    async def _started(self, side: TwilioSide, leg: Leg, ended: trio.Event) -> None:
+        while not any(call.stream_id == side.stream_id for call in self.calls):
+            if ended.is_set() or leg.over.is_set():
+                return
             await trio.sleep(0.001)
 
     async def _connect(self, engine: Engine, nursery: trio.Nursery) -> WebSocketLink:

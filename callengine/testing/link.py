@@ -25,6 +25,9 @@ class Link(Protocol):
 
     async def close(self) -> None: ...
 
+    def stall(self, seconds: float, *, to_engine: bool = True, to_carrier: bool = True) -> None:
+        """Let nothing through for so long; then everything that was sent meanwhile arrives together."""
+
     def drop(self) -> None:
         """Break the connection without a word."""
 
@@ -36,12 +39,17 @@ class _Pipe:
         self._messages: deque[tuple[float, bytes]] = deque()
         self._arrival = trio.Event()
         self._last = 0.0
+        self._stalled_until = 0.0
         self.closed: tuple[int, str] | None = None
 
     def put(self, message: bytes, at: float) -> None:
-        self._last = max(self._last, at)
+        self._last = max(self._last, at, self._stalled_until)
         self._messages.append((self._last, message))
         self._arrival.set()
+
+    def stall(self, until: float) -> None:
+        self._stalled_until = until
+        self._messages = deque((max(at, until), message) for at, message in self._messages)
 
     def close(self, code: int, reason: str) -> None:
         if self.closed is None:
@@ -136,6 +144,13 @@ class MemoryLink:
     async def close(self) -> None:
         self._to_engine.close(1000, "")
 
+    def stall(self, seconds: float, *, to_engine: bool = True, to_carrier: bool = True) -> None:
+        until = trio.current_time() + seconds
+        if to_engine:
+            self._to_engine.stall(until)
+        if to_carrier:
+            self._to_carrier.stall(until)
+
     def drop(self) -> None:
         self._to_engine.discard_all()
         self._to_engine.close(1006, "connection lost")
@@ -148,8 +163,10 @@ class WebSocketLink:
     def __init__(self, connection: WebSocketConnection, stream: trio.abc.Stream) -> None:
         self._connection = connection
         self._stream = stream
+        self._sends_from = self._reads_from = 0.0
 
     async def send(self, message: bytes) -> None:
+        await trio.sleep_until(self._sends_from)
         try:
             await self._connection.send_message(message.decode())
         except ConnectionClosed as closed:
@@ -160,10 +177,18 @@ class WebSocketLink:
             message = await self._connection.get_message()
         except ConnectionClosed as closed:
             raise LinkClosed from closed
+        await trio.sleep_until(self._reads_from)
         return message.encode() if isinstance(message, str) else message
 
     async def close(self) -> None:
         await self._connection.aclose(1000)
+
+    def stall(self, seconds: float, *, to_engine: bool = True, to_carrier: bool = True) -> None:
+        until = trio.current_time() + seconds
+        if to_engine:
+            self._sends_from = until
+        if to_carrier:
+            self._reads_from = until
 
     def drop(self) -> None:
         if isinstance(self._stream, trio.SocketStream):

@@ -6,6 +6,7 @@ for deterministic scheduling is set here and its random source is seeded; nowher
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,22 @@ def seed_scheduler(seed: int) -> None:
     """Make Trio run tasks in an order that only this seed decides."""
     trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]
     trio._core._run._r = random.Random(seed)
+
+
+class StandStill:
+    """Keeps a virtual clock from jumping while threads are in code of their own, as it does not wait for threads.
+
+    Called with +1 for a thread that goes, and with -1 for one that is back.
+    """
+
+    def __init__(self) -> None:
+        self._away = 0
+
+    def __call__(self, change: int) -> None:
+        self._away += change
+        clock = trio.lowlevel.current_clock()
+        if isinstance(clock, trio.testing.MockClock):
+            clock.autojump_threshold = math.inf if self._away else 0
 
 
 def run_virtual(function: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:

@@ -114,12 +114,22 @@ class SpokenText:
         if position <= 0:
             return "", False
         ends = [match.end() for match in _WORD.finditer(piece.text)]
-        if len(piece.words) >= len(ends):
-            count = sum(1 for word in piece.words[: len(ends)] if word.end * self._rate <= position)
+        times = piece.words
+        if times and (len(times) == len(ends) or not piece.complete):
+            count = sum(1 for word in times[: len(ends)] if round(word.end * self._rate) <= position)
         else:
-            total: float = piece.samples
-            if not piece.complete:
-                total = max(total, len(piece.text) / CHARACTERS_A_SECOND * self._rate)
-            reached = position / total * len(piece.text)
-            count = sum(1 for end in ends if end <= reached)
+            count = _spread(piece, position, ends, self._rate)
         return (piece.text[: ends[count - 1]] if count else ""), False
+
+
+def _spread(piece: _Piece, position: int, ends: list[int], rate: int) -> int:
+    """The words that were said by this position, where each character, and the space after a word, takes as long.
+
+    While audio is still arriving its length is guessed, and the last word has not been said.
+    """
+    characters = len(piece.text) + 1
+    total = piece.samples
+    if not piece.complete:
+        ends = ends[:-1]
+        total = max(total, round(characters / CHARACTERS_A_SECOND * rate))
+    return sum(1 for end in ends if (end + 1) * total <= position * characters)

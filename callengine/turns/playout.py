@@ -12,6 +12,7 @@ about it must not let the carrier run dry.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Literal, TypeAlias
 
@@ -22,6 +23,9 @@ MarkStatus: TypeAlias = Literal["played", "cleared", "unknown"]
 ECHOES_REMEMBERED = 8
 """Echoes over which the smallest lateness counts: 0.8 s of 100 ms slices, longer than a retransmission takes."""
 
+_ROUNDING = 1e-3
+"""Samples by which a product of seconds and a rate may miss the whole number that it stands for."""
+
 
 @attrs.frozen
 class _Expected:
@@ -31,7 +35,6 @@ class _Expected:
     plays_at: float
     """When the carrier should reach it, by the clock."""
     position: int | None
-    cleared: bool = False
 
 
 class Playout:
@@ -43,13 +46,15 @@ class Playout:
     def __init__(self, *, max_correction: float) -> None:
         self._max_correction = max_correction
         self._expected: dict[str, _Expected] = {}
+        self._cleared: set[str] = set()
+        """What was expected at the last clear: its echoes prove nothing."""
         self._lateness: deque[float] = deque(maxlen=ECHOES_REMEMBERED)
+        self._last_echo: tuple[float, int] | None = None
+        """When the newest played mark of this utterance came back, and its position."""
         self.ends_at = 0.0
         """When, by the clock, the carrier has played everything that was sent."""
         self.round_trip: float | None = None
         """Seconds from a mark behind nothing to its echo; None until one came back."""
-        self.last_echo: tuple[float, int] | None = None
-        """When the newest played mark came back, and its position; None since the last start from idle."""
 
     def sent(self, now: float, seconds: float) -> float:
         """Audio of this length goes out now; returns when, by the clock, it starts to play."""
@@ -59,7 +64,7 @@ class Playout:
 
     def begin(self) -> None:
         """A new utterance begins: echoes of the last one say nothing about where it is."""
-        self.last_echo = None
+        self._last_echo = None
 
     def mark_sent(self, now: float, name: str, position: int | None) -> None:
         """A mark goes out behind everything that was sent.
@@ -72,7 +77,8 @@ class Playout:
         """A clear goes out: the carrier forgets what it has not played. Marks on their way come back for nothing."""
         self.ends_at = now
         self._lateness.clear()
-        self._expected = {name: attrs.evolve(mark, cleared=True) for name, mark in self._expected.items()}
+        self._cleared = set(self._expected)
+        self._expected.clear()
 
     def forget(self, prefix: str) -> None:
         """Expect no more echoes of the marks whose names start so."""
@@ -81,45 +87,61 @@ class Playout:
     @property
     def expected(self) -> list[str]:
         """The marks of utterances that are still wanted back."""
-        return [name for name, mark in self._expected.items() if mark.position is not None and not mark.cleared]
+        return [name for name, mark in self._expected.items() if mark.position is not None]
 
     def echoed(self, now: float, name: str) -> MarkStatus:
         """A mark came back; says whether that proves that the audio before it was played."""
         mark = self._expected.pop(name, None)
         if mark is None:
-            return "unknown"
-        if mark.cleared:
+            if name not in self._cleared:
+                return "unknown"
+            self._cleared.remove(name)
             return "cleared"
-        lateness = now - mark.plays_at
-        if mark.plays_at == mark.sent_at:  # it waited behind nothing
+        lateness = max(0.0, now - mark.plays_at)
+        behind_nothing = mark.plays_at == mark.sent_at
+        if behind_nothing or self.round_trip is None or lateness < self.round_trip:
             self.round_trip = lateness
-        elif self.round_trip is None or lateness < self.round_trip:
-            self.round_trip = max(0.0, lateness)
         self._lateness.append(lateness)
-        if mark.position is not None and (self.last_echo is None or mark.position > self.last_echo[1]):
-            self.last_echo = (now, mark.position)
+        if mark.position is not None and mark.position > self.confirmed:
+            self._last_echo = (now, mark.position)
         return "played"
 
     @property
-    def correction(self) -> float:
-        """How much later than the clock the carrier plays, as far as pacing may believe it (seconds)."""
+    def confirmed(self) -> int:
+        """The samples of this utterance that were played, as its marks say."""
+        return 0 if self._last_echo is None else self._last_echo[1]
+
+    @property
+    def echo_delay(self) -> float:
+        """How long after its place on the clock a mark comes back: as long as the newest one took. 0 if none did."""
+        return self._lateness[-1] if self._lateness else self.round_trip or 0.0
+
+    @property
+    def lag(self) -> float:
+        """How much later than the clock the carrier plays, as far as echoes tell (seconds)."""
         if len(self._lateness) < ECHOES_REMEMBERED or self.round_trip is None:
             return 0.0
-        return min(max(0.0, min(self._lateness) - self.round_trip), self._max_correction)
+        return max(0.0, min(self._lateness) - self.round_trip)
 
-    def lead(self, now: float) -> float:
-        """Seconds of audio that the carrier still has to play, by clock and correction; not below 0."""
-        return max(0.0, self.ends_at + self.correction - now)
+    @property
+    def runs_dry_at(self) -> float:
+        """When the carrier will have played everything, by the clock and as much correction as pacing may believe."""
+        return self.ends_at + min(self.lag, self._max_correction)
 
     def heard(self, now: float, sent: int, rate: int) -> tuple[int, bool]:
         """How many of an utterance's ``sent`` samples were played by now, and whether marks say so.
 
-        The newest confirmed mark, and the time that has passed since it came back: what the carrier played during the
-        echo's way back is not counted, so the answer is never more than was played. Before the first echo, or without
-        marks, the clock decides; the round trip is taken off where it is known.
+        The newest confirmed mark, and the time that has passed since it came back, but not beyond the next mark, which
+        would have come back, nor beyond the clock. What the carrier played during the echo's way back is not counted:
+        the answer is no more than was played. Before the first echo, or without marks, the clock decides alone; the
+        round trip is taken off where it is known.
         """
-        if self.last_echo is not None:
-            echoed_at, position = self.last_echo
-            return min(sent, position + int((now - echoed_at) * rate)), True
-        unplayed = int((self.ends_at - now + (self.round_trip or 0.0)) * rate)
-        return max(0, min(sent, sent - unplayed)), False
+        by_clock = sent - math.ceil((self.ends_at - now) * rate - _ROUNDING)
+        if self._last_echo is None:
+            by_clock -= math.ceil((self.round_trip or 0.0) * rate - _ROUNDING)
+            return max(0, min(sent, by_clock)), False
+        echoed_at, position = self._last_echo
+        since = int((now - echoed_at) * rate + _ROUNDING)
+        awaited = (mark.position for mark in self._expected.values() if mark.position is not None)
+        next_mark = min((p for p in awaited if p > position), default=sent)
+        return max(position, min(sent, position + since, next_mark, by_clock)), True

@@ -107,8 +107,6 @@ class _Utterance:
     ended: float | None = None
     interim: str = ""
     final: str | None = None
-    cut: bool = False
-    """Whether it has cut a reply."""
 
     @property
     def speaking(self) -> bool:
@@ -123,6 +121,8 @@ class _Reply:
     audible: bool = False
     cut: bool = False
     """Cut or dropped, and on its way out."""
+    answered: bool = False
+    """Whether the caller's words came, so that nobody wants the rest of it."""
 
 
 class TurnTaker:
@@ -164,19 +164,21 @@ class TurnTaker:
             case SpeechStopped():
                 if utterance := self._utterances.get(fact.utterance):
                     utterance.stopped_at, utterance.ended = fact.at, fact.ended
+                    return [*self._deal_with_finals(), *self.tick(fact.at)]  # a final may have come before
             case Transcript():
                 return self._on_transcript(fact)
             case ReplyOpened():
                 self._reply = _Reply(fact.reply, fact.interruptible, fact.may_wait)
+                self._unheard = ""  # the agent has moved on
             case ReplyAudible():
                 if self._reply is not None and self._reply.number == fact.reply:
                     self._reply.audible = True
             case ReplyClosed():
                 if self._reply is not None and self._reply.number == fact.reply:
-                    if self._reply.cut:
+                    if self._reply.cut and not self._reply.answered:
                         self._unheard = fact.unheard
                     self._reply = None
-                return [*self._after_closing(), *self.tick(fact.at)]
+                return [*self._say_rest(), *self.tick(fact.at)]
             case SpeechPaused() | SpeechResumed():
                 pass
         return self.tick(fact.at)
@@ -190,15 +192,14 @@ class TurnTaker:
                 utterance.final = utterance.interim
                 if not utterance.interim:
                     actions.append(AskAgain(f"no final within {self._settings.final_timeout:g} s of the end of speech"))
-                    self._unheard = ""
+                    self._explain()
                 actions += self._deal_with_finals()
         if self._can_be_cut():
             for utterance in self._speaking():
                 if at >= utterance.onset + self._settings.min_interruption:
                     spoken = at - utterance.onset
-                    actions.append(
-                        self._cut(utterance, "speech", f"caller has been speaking for {spoken * 1000:.0f} ms")
-                    )
+                    reason = f"caller has been speaking for {spoken * 1000:.0f} ms"
+                    actions.append(self._cut(utterance, "speech", reason))
                     break
         return [*actions, *self._hold_or_release()]
 
@@ -213,7 +214,7 @@ class TurnTaker:
 
     def _cut(self, utterance: _Utterance, trigger: Trigger, reason: str) -> Cut:
         assert self._reply is not None
-        self._reply.cut = utterance.cut = True
+        self._reply.cut = True
         return Cut(self._reply.number, utterance.onset, trigger, reason)
 
     def _on_transcript(self, fact: Transcript) -> list[Action]:
@@ -241,7 +242,7 @@ class TurnTaker:
                 break
             del self._utterances[number]
             self._done = number
-            actions += self._answer(utterance) if utterance.final else self._found_empty(utterance)
+            actions += self._answer(utterance) if utterance.final else self._say_rest()
         return actions
 
     def _answer(self, utterance: _Utterance) -> list[Action]:
@@ -251,18 +252,19 @@ class TurnTaker:
         if reply is not None and not reply.cut and not reply.audible and reply.may_wait:
             reply.cut = True
             actions.append(Drop(reply.number, "the caller said something new before it could be heard"))
-        self._unheard = ""
+        self._explain()
         ended = utterance.ended
         waited = "" if ended is None or utterance.stopped_at is None else f" after {utterance.stopped_at - ended:.2f} s"
         actions.append(EndTurn(utterance.number, utterance.final, ended, f"end of speech{waited} and final transcript"))
         return actions
 
-    def _found_empty(self, utterance: _Utterance) -> list[Action]:
-        if not utterance.cut or self._utterances or self._reply is not None:
-            return []
-        return self._after_closing()
+    def _explain(self) -> None:
+        """The caller meant something by it: what a cut withheld is not said any more."""
+        self._unheard = ""
+        if self._reply is not None and self._reply.cut:
+            self._reply.answered = True
 
-    def _after_closing(self) -> list[Action]:
+    def _say_rest(self) -> list[Action]:
         """Once a cut is over and no speech explains it: go on."""
         unheard = self._unheard
         if not unheard or self._utterances or self._reply is not None:

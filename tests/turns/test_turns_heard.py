@@ -1,0 +1,169 @@
+"""From a position in the audio to the words that were heard."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from callengine.ports import WordTime
+from callengine.turns.heard import CHARACTERS_A_SECOND, Heard, SpokenText
+
+RATE = 8000
+
+
+def spoken(*pieces: tuple[str, int], rate: int = RATE, complete: bool = True) -> SpokenText:
+    """Sentences with so many samples of audio each; the last one is still arriving unless ``complete``."""
+    text = SpokenText(rate)
+    for sentence, _ in pieces:
+        text.plan(sentence)
+    for _, samples in pieces:
+        text.begin_piece()
+        text.add_audio(samples)
+    if complete:
+        text.end_piece()
+    return text
+
+
+@pytest.mark.parametrize(
+    ("position", "heard"),
+    [
+        (0, ("", False)),
+        (1, ("", False)),
+        (3 * 480 - 1, ("", False)),  # "We", and the space after it
+        (3 * 480, ("We", False)),
+        (8 * 480 - 1, ("We", False)),
+        (8 * 480, ("We have", False)),
+        (10 * 480, ("We have a", False)),
+        (16 * 480 - 1, ("We have a", False)),
+        (16 * 480, ("We have a table", True)),
+        (99 * 480, ("We have a table", True)),
+    ],
+)
+def test_words_count_when_their_audio_and_the_space_after_them_were_played(position, heard) -> None:
+    assert spoken(("We have a table", 16 * 480)).heard(position) == heard
+
+
+def test_sentences_count_one_after_the_other() -> None:
+    text = spoken(("One.", 8000), ("Two three.", 16000))
+    assert text.said == "One. Two three."
+    assert text.heard(7999) == ("", False)
+    assert text.heard(8000) == ("One.", False)
+    assert text.heard(8000 + 8000) == ("One. Two", False)
+    assert text.heard(24000) == ("One. Two three.", True)
+
+
+def test_what_has_no_audio_yet_is_said_but_not_heard() -> None:
+    text = SpokenText(RATE)
+    text.plan("Hello there.")
+    text.plan("How are you?")
+    assert text.said == "Hello there. How are you?"
+    assert text.heard(10**9) == ("", False)
+    text.begin_piece()
+    assert text.piece_is_silent
+    text.add_audio(8000)
+    assert not text.piece_is_silent
+    text.end_piece()
+    assert text.heard(8000) == ("Hello there.", False)
+
+
+def test_a_sentence_without_any_audio_was_not_heard() -> None:
+    assert spoken(("Hello.", 0)).heard(100) == ("", False)
+
+
+def test_nothing_said_is_wholly_heard() -> None:
+    assert SpokenText(RATE).heard(0) == ("", True)
+
+
+def test_audio_without_text_is_heard_wholly_or_not() -> None:
+    text = spoken(("", 8000))
+    assert text.heard(7999) == ("", False)
+    assert text.heard(8000) == ("", True)
+
+
+# --- while audio is arriving ----------------------------------------------------------------------------------------
+
+
+def test_a_sentence_that_is_still_arriving_is_taken_to_be_as_long_as_its_text() -> None:
+    sentence = "x" * 14 + " " + "y" * 14  # with the last space, two seconds of text
+    assert (len(sentence) + 1) / CHARACTERS_A_SECOND == 2.0
+    text = spoken((sentence, 8000), complete=False)
+    assert text.heard(7999) == ("", False)
+    assert text.heard(8000) == ("x" * 14, False)
+
+
+def test_the_last_word_of_a_sentence_that_is_still_arriving_was_not_heard() -> None:
+    text = spoken(("Hello there.", 80000), complete=False)
+    assert text.heard(80000) == ("Hello", False)
+    text.end_piece()
+    assert text.heard(80000) == ("Hello there.", True)
+
+
+# --- word times -----------------------------------------------------------------------------------------------------
+
+TIMES = (WordTime("Two", 0.0, 0.1), WordTime("for", 0.1, 0.9), WordTime("you", 0.9, 1.2))
+
+
+def with_times(times: tuple[WordTime, ...], rate: int = RATE, *, complete: bool = True) -> SpokenText:
+    text = SpokenText(rate)
+    text.plan("Two for you")
+    text.begin_piece()
+    text.add_audio(round(1.2 * rate), times)
+    if complete:
+        text.end_piece()
+    return text
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+@pytest.mark.parametrize(
+    ("seconds", "heard"), [(0.099, ""), (0.1, "Two"), (0.899, "Two"), (0.9, "Two for"), (1.2, "Two for you")]
+)
+def test_word_times_are_exact(rate, seconds, heard) -> None:
+    assert with_times(TIMES, rate).heard(round(seconds * rate))[0] == heard
+
+
+def test_word_times_that_came_so_far_are_used_while_the_sentence_arrives() -> None:
+    assert with_times(TIMES[:2], complete=False).heard(round(1.1 * RATE)) == ("Two for", False)
+
+
+def test_word_times_that_do_not_fit_the_text_are_not_used() -> None:
+    by_length = with_times(()).heard(4800)
+    assert with_times(TIMES[:2]).heard(4800) == by_length
+    assert with_times((*TIMES, *TIMES)).heard(4800) == by_length
+
+
+# --- what follows of it ---------------------------------------------------------------------------------------------
+
+words = st.text(st.characters(codec="utf-8", exclude_categories=("Z", "C")), min_size=1, max_size=12)
+sentences = st.lists(words, min_size=1, max_size=8).map(" ".join)
+
+
+@given(st.lists(st.tuples(sentences, st.integers(0, 40_000)), min_size=1, max_size=5), st.data())
+def test_heard_is_a_prefix_of_said_to_the_word_and_grows_with_the_position(pieces, data) -> None:
+    assume(all(sentence == sentence.strip() for sentence, _ in pieces))
+    text = spoken(*pieces, complete=data.draw(st.booleans()))
+    total = sum(samples for _, samples in pieces)
+    first = data.draw(st.integers(0, total))
+    second = data.draw(st.integers(first, total))
+    (early, _), (late, whole) = text.heard(first), text.heard(second)
+    assert late.startswith(early)
+    assert text.said.startswith(late)
+    assert not late or text.said[len(late) :][:1] in ("", " ")
+    assert not whole or late == text.said
+    result = Heard(said=text.said, heard=late, complete=whole)
+    assert f"{result.heard} {result.unheard}".strip() == result.said
+
+
+@given(sentences, st.integers(1, 100_000))
+def test_everything_was_heard_with_the_last_sample_and_not_before(sentence, samples) -> None:
+    assume(sentence == sentence.strip())
+    text = spoken((sentence, samples))
+    assert text.heard(samples) == (sentence, True)
+    heard, whole = text.heard(samples - 1)
+    assert not whole
+    assert heard != sentence
+
+
+def test_something_complete_has_no_unheard_part() -> None:
+    assert Heard(said="Hello there.", heard="Hello", complete=True).unheard == ""
+    assert Heard(said="Hello there.", heard="Hello", complete=False).unheard == "there."
