@@ -1,0 +1,100 @@
+"""What the demo's caller says, and what must come of it."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from typing import TypeAlias
+
+import attrs
+import numpy as np
+
+from callengine.audio import MULAW, Pcm, read_wav
+from callengine.errors import AudioError
+from callengine.testing.demo.line import RATE, through_the_band
+
+Words: TypeAlias = tuple[tuple[str, ...], ...]
+"""Words that must have come, in this order; of each, any of the variants."""
+
+GREETING: Words = (("how can i help",),)
+"""What the agent says first."""
+
+PIECE_GAP = 0.06
+"""Seconds between recordings that are one line: with the silence at their ends it stays well below the VAD's
+0.32 s."""
+
+
+@attrs.frozen(kw_only=True)
+class Line:
+    """Something the caller says, in recordings of one voice."""
+
+    text: str
+    recordings: tuple[str, ...]
+    recognised: Words
+    """What the engine must have understood. Recognisers spell numbers, and hear little words, as they like."""
+    answer: Words
+    """What the agent must have set out to say to that."""
+    cuts_in_after: float | None = None
+    """Seconds into the agent's words at which the caller cuts in; None: he waits until it is his turn."""
+
+    def speech(self) -> bytes:
+        """The line as the telephone carries it: mu-law at 8 kHz."""
+        gap = np.zeros(round(PIECE_GAP * RATE), np.int16)
+        pieces: list[Pcm] = []
+        for name in self.recordings:
+            pieces += [_recording(name), gap]
+        return MULAW.encode(through_the_band(np.concatenate(pieces[:-1])))
+
+
+def _recording(name: str) -> Pcm:
+    with as_file(files("callengine.testing.demo") / "voices" / f"{name}.wav") as path:
+        pcm, rate = read_wav(path)
+    if rate != RATE:
+        raise AudioError(f"{path} has {rate} Hz: the demo's recordings are made at {RATE}")
+    return pcm
+
+
+LINES = (
+    Line(
+        text="Hi, I would like to book a table for four people this Friday at half past seven.",
+        recordings=("bf_emma_book",),
+        recognised=(("book", "table"), ("four", "for"), ("friday",), ("half past seven", "7 30", "half a seven")),
+        answer=(("four people",), ("friday",), ("half past seven",)),
+    ),
+    Line(
+        text="Sorry, actually, make it six people.",
+        recordings=("bf_emma_six",),
+        recognised=(("make it", "actually"), ("six", "6")),
+        answer=(("six people",), ("name",)),
+        cuts_in_after=2.6,
+    ),
+    Line(
+        text="It is under the name Harrison.",
+        recordings=("bf_emma_harrison",),
+        recognised=(("harrison", "harryson", "harris on"),),
+        answer=(("phone number",),),
+    ),
+    Line(
+        text="Five five five, zero one, four two.",
+        recordings=("bf_emma_five_five_five", "bf_emma_zero_one", "bf_emma_four_two"),
+        recognised=(("5 5 5 0 1 4 2",),),
+        answer=(("six people",), ("friday",), ("half past seven",), ("harrison",), ("5 5 5 0 1 4 2",)),
+    ),
+    Line(
+        text="Yeah, that works.",
+        recordings=("bf_emma_that_works",),
+        recognised=(("yeah", "yes", "yep"),),
+        answer=(("thank you", "thanks"), ("anything else",)),
+    ),
+    Line(
+        text="Do you have anything for someone who can not eat gluten?",
+        recordings=("bf_emma_gluten",),
+        recognised=(("anything for",), ("eat",), ("gluten", "glue", "glute", "glutin")),
+        answer=(("without gluten",),),
+    ),
+    Line(
+        text="Thanks, goodbye.",
+        recordings=("bf_emma_goodbye",),
+        recognised=(("goodbye", "good bye", "bye"),),
+        answer=(("goodbye",),),
+    ),
+)
