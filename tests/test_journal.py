@@ -41,7 +41,7 @@ async def test_audio_is_told_to_watchers_and_not_kept(autojump_clock):
 
 
 def test_a_file_reads_back_whatever_the_caller_said(tmp_path):
-    said = "a line\u2028separator, a \u0085 next line, \"quotes\" and a \\ backslash\nand a new line"
+    said = 'a line\u2028separator, a \u0085 next line, "quotes" and a \\ backslash\nand a new line'
     records = [
         Record("CA1", 0.0, "call.started", {"call_id": "CA1"}),
         Record("CA1", 1.25, "transcript", {"utterance": 1, "text": said, "final": True}),

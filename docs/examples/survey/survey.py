@@ -1,4 +1,7 @@
-"""A story as a plain function: it runs in a thread, and its calls block. Run it with `callengine serve survey:engine`."""
+"""A story as a plain function: it runs in a thread, and its calls block.
+
+Run it with `callengine serve survey:engine`.
+"""
 
 from callengine import BlockingCall, CallEnded, Engine
 
