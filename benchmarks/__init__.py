@@ -1,0 +1,5 @@
+"""What the engine costs: measurements as ratios to a floor in the same run. Never part of a test.
+
+``python -m benchmarks.calls_per_core`` drives whole calls, ``python -m benchmarks.micro`` the parts by themselves.
+docs/performance.md says what each figure means.
+"""

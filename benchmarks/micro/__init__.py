@@ -1,0 +1,1 @@
+"""The parts by themselves, each against its floor or a peer in the same run."""
