@@ -41,7 +41,10 @@ async def unless(event: trio.Event, work: Callable[[], Awaitable[T]]) -> tuple[b
 
 
 def single(error: BaseException) -> BaseException:
-    """The one error in a group of one (of one ...), else the group."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+    """The one error in a group of one (of one ...), else the group. Cancellations of several tasks are one."""
+    while isinstance(error, BaseExceptionGroup):
+        others = error.split(trio.Cancelled)[1]
+        if len(error.exceptions) > 1 and others is not None:
+            break
         error = error.exceptions[0]
     return error

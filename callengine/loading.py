@@ -61,12 +61,12 @@ async def load_parts(
     ``models`` are embedded models that are loaded already. Raises `MissingExtra` where packages are not installed,
     `ConfigurationError` where a part cannot do what the agent wants.
     """
+    if agent.stt is None or agent.tts is None:
+        _check_language(agent)
     async with AsyncExitStack() as stack:
         local = _Local(stack, progress, models)
         stt = agent.stt or (await local.get("the embedded speech recogniser")).stt
         tts = agent.tts or (await local.get("the embedded voice")).tts
-        if agent.stt is None or agent.tts is None:
-            _check_language(agent)
         llm, flow = (None, None) if story else await _brain(agent, local, os.environ if environ is None else environ)
         yield CallParts(stt, tts, llm, flow, _echo(agent))
 

@@ -47,7 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--find", action="store_true", help="find the largest number of calls, step by step")
     parser.add_argument("--seconds", type=float, default=20.0, help="of the window that is measured (default 20)")
     parser.add_argument("--aec", choices=("off", "auto", "on"), default="off", help="echo cancellation (default off)")
-    parser.add_argument("--gc-threshold", type=int, default=0, help="the collector's, in the engine (default Python's)")
+    parser.add_argument(
+        "--gc-threshold",
+        type=int,
+        default=20_000,
+        help="the collector's, in the engine (default: as `callengine serve` sets it; 0: Python's own)",
+    )
     parser.add_argument("--floor", action="store_true", help="also measure a process that only receives and sends")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--markdown", action="store_true", help="print tables for docs/performance.md")

@@ -26,7 +26,7 @@ class Scenario:
     speech: Literal["recorded", "tone"] = "recorded"
     """What the caller says: recorded speech with Silero, or short tones, for the shortest turns (see `ToneVad`)."""
     aec: Literal["off", "auto", "on"] = "off"
-    gc_threshold: int = 0
+    gc_threshold: int = 20_000
     """Of the garbage collector's youngest generation in the engine's process (the older ones then 50 and 1000);
     0 leaves Python's own, as `callengine serve` does."""
     greeting: str = "Chez Trio, good evening! How can I help?"

@@ -349,6 +349,7 @@ class Call:
     async def mark(self, name: str) -> MarkOutcome:
         """Wait until everything said so far was played: ``played``, ``cleared`` (it was thrown away), or ``lost``.
 
+        "So far" is the audio that is there: not text that is still to be synthesised.
         Lost: the carrier did not say in time, or the call ended first. Raises `CallEnded` when it had ended before.
         """
         self._check()
