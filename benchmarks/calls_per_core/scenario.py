@@ -28,7 +28,7 @@ class Scenario:
     aec: Literal["off", "auto", "on"] = "off"
     gc_threshold: int = 20_000
     """Of the garbage collector's youngest generation in the engine's process (the older ones then 50 and 1000);
-    0 leaves Python's own, as `callengine serve` does."""
+    as `callengine serve` sets them. 0 leaves Python's own."""
     greeting: str = "Chez Trio, good evening! How can I help?"
     reply: str = "Certainly, I have a table free at eight. Shall I book it for you?"
     stt_final: float = 0.1

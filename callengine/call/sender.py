@@ -258,12 +258,12 @@ class Sender:
         if self._held and utterance.may_wait and not utterance.sent:
             return
         now = trio.current_time()
-        while utterance.ready:
+        while size := utterance.ready:
             due = self._playout.runs_dry_at - self._settings.lead + self._settings.slice / 2
             if utterance.slices >= self._settings.first_slices and due > now + _ROUNDING:
                 self._wake_at(due)
                 return
-            self._send_slice(now, utterance)
+            self._send_slice(now, utterance, utterance.take(size))
 
     def _wake_at(self, due: float) -> None:
         if due != self._due:  # else it was asked for already
@@ -279,11 +279,10 @@ class Sender:
         except Exception as error:
             self._fail(error)
 
-    def _send_slice(self, now: float, utterance: Utterance) -> None:
+    def _send_slice(self, now: float, utterance: Utterance, audio: bytes) -> None:
         first = utterance.slices == 0
         if not first and now > self._playout.ends_at + _ROUNDING:
             self.underruns += 1
-        audio = utterance.take()
         position = utterance.sent
         starts = self._playout.sent(now, self._format.seconds(len(audio)))
         self._write(self._codec.media(audio), discardable=True)

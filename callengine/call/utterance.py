@@ -42,6 +42,9 @@ class Utterance:
         self._format = audio_format
         self._settings = settings
         self._wake = wake
+        self._first_size = self._bytes(settings.first_slice)
+        self._size = self._bytes(settings.slice)
+        self._least = self._bytes(MIN_SLICE)
         self._audio = bytearray()
         self._written = 0
         self._ended = False
@@ -82,16 +85,14 @@ class Utterance:
     @property
     def ready(self) -> int:
         """Bytes of the next slice; 0 while there is not enough audio for one."""
-        first = self.slices < self._settings.first_slices
-        size = self._bytes(self._settings.first_slice if first else self._settings.slice)
+        size = self._first_size if self.slices < self._settings.first_slices else self._size
         if self._marks:  # a mark of the program's own ends its slice
             size = min(size, (self._marks[0][0] - self.sent) * self._format.sample_width)
-        enough = 1 if self._ended else min(size, self._bytes(MIN_SLICE))
+        enough = 1 if self._ended else min(size, self._least)
         return min(size, len(self._audio)) if len(self._audio) >= enough else 0
 
-    def take(self) -> bytes:
-        """The audio of the next slice."""
-        size = self.ready
+    def take(self, size: int) -> bytes:
+        """So many bytes of audio, for the next slice."""
         audio = bytes(self._audio[:size])
         del self._audio[:size]
         self._room.set()

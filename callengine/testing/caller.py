@@ -38,7 +38,9 @@ class Caller:
         self.leg = leg
         self._vocabulary = vocabulary
         self._reader = WordReader(vocabulary)
+        self._news = leg.queue.listener()
         self._read = 0
+        """Bytes heard so far."""
         self._words: list[HeardWord] = []
         self._attended = 0
         """Words up to which `hears` has listened."""
@@ -143,12 +145,10 @@ class Caller:
         raise AssertionError(f"nobody hung up within {timeout:g} s; heard {self.heard!r}")
 
     def _listen(self) -> None:
-        now = trio.current_time()
-        stretches = self.leg.queue.played(now)
-        audio = b"".join(stretch.audio for stretch in stretches)
-        for word, end in self._reader.feed(audio[self._read :]):
-            self._words.append(HeardWord(word.text, _time_of(stretches, end)))
-        self._read = len(audio)
+        for stretch in self._news(trio.current_time()):
+            for word, end in self._reader.feed(stretch.audio):
+                self._words.append(HeardWord(word.text, stretch.start + (end - self._read) / 8000))
+            self._read += len(stretch.audio)
 
     def _check_line(self, doing: str) -> None:
         if self.leg.over.is_set():
@@ -160,14 +160,6 @@ class Caller:
                 raise AssertionError(f"the call is over: {doing}")
             with trio.move_on_after(60):
                 await event.wait()
-
-
-def _time_of(stretches: list, end: int) -> float:  # type: ignore[type-arg]
-    for stretch in stretches:
-        if end <= len(stretch.audio):
-            return float(stretch.start + end / 8000)
-        end -= len(stretch.audio)
-    raise AssertionError("a word was read that was not played")
 
 
 def _plain(text: str) -> str:

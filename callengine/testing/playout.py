@@ -7,6 +7,7 @@ everything before it was played, at once where nothing is queued, and on a clear
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import attrs
 
@@ -89,6 +90,26 @@ class PlayoutQueue:
             if count:
                 result.append(Stretch(stretch.start, stretch.audio[:count]))
         return result
+
+    def listener(self) -> Callable[[float], list[Stretch]]:
+        """A function that gives, for a time, what was played since it was last asked: a look costs what is new."""
+        index, offset = 0, 0
+
+        def news(now: float) -> list[Stretch]:
+            nonlocal index, offset
+            result: list[Stretch] = []
+            while index < len(self._stretches):
+                stretch = self._stretches[index]
+                played = max(0, min(len(stretch.audio), int((now - stretch.start) * 8000 + 1e-6)))
+                if played > offset:
+                    result.append(Stretch(stretch.start + offset / 8000, stretch.audio[offset:played]))
+                    offset = played
+                if played < len(stretch.audio):
+                    break
+                index, offset = index + 1, 0
+            return result
+
+        return news
 
     def played_audio(self, now: float) -> bytes:
         """The same as one row of bytes, without the gaps."""

@@ -182,3 +182,27 @@ def test_by_marks(case):
 )
 def test_by_the_clock(case):
     check(case)
+
+
+async def test_a_sentence_that_was_played_is_heard_while_the_next_is_still_being_written(call_lab):
+    async def writing():
+        yield "One two three four. Five"
+        await trio.sleep(10)
+        yield " six."
+
+    results = []
+
+    async def story(call):
+        async def say():
+            results.append(await call.say(writing()))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(say)
+            await trio.sleep(3)
+            call.clear()
+
+    async with call_lab.dial(story) as caller:
+        await caller.is_hung_up_on()
+        assert caller.heard == "One two three four."
+    assert results[0].heard == "One two three four."
+    call_lab.assert_nothing_left()

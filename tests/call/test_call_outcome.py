@@ -291,7 +291,7 @@ async def test_a_call_that_is_given_up_while_the_engine_drains(call_lab):
 
 
 async def test_last_words_are_the_last(call_lab):
-    """Whatever a program goes on saying: it is cut, what waits for the line comes too late, and the rest hears of it."""
+    """Whatever a program goes on saying: it is cut, what waits comes too late, and then it hears of the end."""
     ends = []
 
     async def story(call):

@@ -130,6 +130,30 @@ async def test_an_application_mark_in_what_was_never_sent_is_cleared(call_lab):
     assert not any("never" in message for message in wire(call_lab))
 
 
+async def test_an_application_mark_in_what_is_held_back_is_cleared(call_lab):
+    """Nothing of it was sent, so that there is nothing to clear on the wire either."""
+    marks = []
+
+    async def story(call):
+        async def mark():
+            marks.append((await call.mark("never"), trio.current_time()))
+
+        await trio.sleep(1.0)  # the caller is speaking
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(call.say, COUNTING)
+            await trio.sleep(0.3)
+            nursery.start_soon(mark)
+            await trio.sleep(0.1)
+            call.clear()
+            marks.append(trio.current_time())
+        await call.listen()
+
+    async with call_lab.dial(story) as caller:
+        await caller.says(COUNTING)
+    assert marks == [marks[0], ("cleared", marks[0])]
+    assert wire(call_lab) == ["mark p1"]
+
+
 # --- a peer that does not read, on a real socket --------------------------------------------------------------------
 
 
