@@ -36,6 +36,22 @@ class SpeechResumed:
 
 
 @attrs.frozen
+class SpeechWavers:
+    """The newest moment of the utterance was silent: the closure of a consonant, or the end of a cough."""
+
+    at: float
+    utterance: int
+
+
+@attrs.frozen
+class SpeechSteady:
+    """The utterance sounds again."""
+
+    at: float
+    utterance: int
+
+
+@attrs.frozen
 class SpeechStopped:
     """The utterance is over. ``ended`` is when its last sound ended, which is before ``at``."""
 
@@ -83,7 +99,16 @@ class ReplyClosed:
 
 
 Fact: TypeAlias = (
-    SpeechStarted | SpeechPaused | SpeechResumed | SpeechStopped | Transcript | ReplyOpened | ReplyAudible | ReplyClosed
+    SpeechStarted
+    | SpeechPaused
+    | SpeechResumed
+    | SpeechStopped
+    | SpeechWavers
+    | SpeechSteady
+    | Transcript
+    | ReplyOpened
+    | ReplyAudible
+    | ReplyClosed
 )
 
 Trigger: TypeAlias = Literal["speech", "transcript", "application"]

@@ -17,7 +17,9 @@ from callengine.events import (
     SpeechPaused,
     SpeechResumed,
     SpeechStarted,
+    SpeechSteady,
     SpeechStopped,
+    SpeechWavers,
     Transcript,
 )
 from callengine.journal import Journal
@@ -171,5 +173,7 @@ class Conductor:
                 journal.note("reply.started", turn=self._turns, utterance=fact.reply)
             case ReplyAudible():
                 journal.note("reply.audible", utterance=fact.reply)
+            case SpeechWavers() | SpeechSteady():
+                pass  # several in a second of speech
             case ReplyClosed():
                 pass  # noted, with what was heard, by whoever spoke

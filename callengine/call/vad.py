@@ -10,7 +10,15 @@ from collections.abc import Callable
 import trio
 
 from callengine.call.stt import Transcriber
-from callengine.events import Fact, SpeechPaused, SpeechResumed, SpeechStarted, SpeechStopped
+from callengine.events import (
+    Fact,
+    SpeechPaused,
+    SpeechResumed,
+    SpeechStarted,
+    SpeechSteady,
+    SpeechStopped,
+    SpeechWavers,
+)
 from callengine.journal import Journal
 from callengine.turns.voice_activity import (
     VoiceActivity,
@@ -38,14 +46,22 @@ class VoiceWatch:
         self._post = post
         self._when = when
         self._utterance = 0
+        self._wavering = False
 
     def on_probability(self, probability: float, position: int) -> None:
         """The bank's answer for the window that ends at this sample."""
         if self._journal.settings.audio:
             self._journal.note("vad.probability", position=position, probability=round(float(probability), 3))
         fact = self._activity.feed(probability, position)
+        now = trio.current_time()
         if fact is not None:
-            self._tell(fact, trio.current_time())
+            self._tell(fact, now)
+        wavering = self._activity.wavering
+        if wavering != self._wavering:
+            self._wavering = wavering
+            if self._activity.speaking:
+                fact_class = SpeechWavers if wavering else SpeechSteady
+                self._post(fact_class(now, self._utterance))
 
     def _tell(self, fact: VoiceStarted | VoicePaused | VoiceResumed | VoiceStopped, now: float) -> None:
         match fact:

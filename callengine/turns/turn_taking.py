@@ -8,7 +8,8 @@ The rules:
 
 - The caller's turn ends when an utterance has ended and its final transcript is here. Every final that has words
   yields exactly one turn, unmodified, in the order of the utterances.
-- An audible reply is cut when the caller has been speaking for ``min_interruption``, or has been understood.
+- An audible reply is cut when the caller has been speaking for ``min_interruption`` and still is, or has been
+  understood.
 - A reply that nobody has heard yet is never cut by sound. It is held back while the caller is speaking; when words
   come of it they replace the reply, when none do it is released.
 - When a reply was cut by a sound without words, the agent says the rest.
@@ -29,7 +30,9 @@ from callengine.events import (
     SpeechPaused,
     SpeechResumed,
     SpeechStarted,
+    SpeechSteady,
     SpeechStopped,
+    SpeechWavers,
     Transcript,
     Trigger,
 )
@@ -107,6 +110,7 @@ class _Utterance:
     ended: float | None = None
     interim: str = ""
     final: str | None = None
+    wavering: bool = False
 
     @property
     def speaking(self) -> bool:
@@ -148,7 +152,7 @@ class TurnTaker:
             if u.stopped_at is not None and u.final is None
         ]
         if self._can_be_cut():
-            moments += [u.onset + self._settings.min_interruption for u in self._speaking()]
+            moments += [u.onset + self._settings.min_interruption for u in self._sounding()]
         return min(moments, default=math.inf)
 
     @property
@@ -179,6 +183,9 @@ class TurnTaker:
                         self._unheard = fact.unheard
                     self._reply = None
                 return [*self._say_rest(), *self.tick(fact.at)]
+            case SpeechWavers() | SpeechSteady():
+                if utterance := self._utterances.get(fact.utterance):
+                    utterance.wavering = isinstance(fact, SpeechWavers)
             case SpeechPaused() | SpeechResumed():
                 pass
         return self.tick(fact.at)
@@ -195,7 +202,7 @@ class TurnTaker:
                     self._explain()
                 actions += self._deal_with_finals()
         if self._can_be_cut():
-            for utterance in self._speaking():
+            for utterance in self._sounding():
                 if at >= utterance.onset + self._settings.min_interruption:
                     spoken = at - utterance.onset
                     reason = f"caller has been speaking for {spoken * 1000:.0f} ms"
@@ -205,8 +212,9 @@ class TurnTaker:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _speaking(self) -> list[_Utterance]:
-        return [u for u in self._utterances.values() if u.speaking]
+    def _sounding(self) -> list[_Utterance]:
+        """The utterance that goes on, unless it has just fallen silent: a cough is over before it counts as stopped."""
+        return [u for u in self._utterances.values() if u.speaking and not u.wavering]
 
     def _can_be_cut(self) -> bool:
         reply = self._reply

@@ -124,6 +124,11 @@ class VoiceActivity:
         """Samples of sure windows since the onset."""
         self._dipped = False
 
+    @property
+    def wavering(self) -> bool:
+        """Whether, between `VoiceStarted` and `VoiceStopped`, the newest window was silence."""
+        return self._silent_since is not None
+
     def feed(self, probability: float, position: int) -> VoiceFact | None:
         """The next window: its probability of speech, and the position after its last sample."""
         if self.speaking:

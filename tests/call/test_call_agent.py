@@ -292,3 +292,13 @@ async def test_speech_while_the_greeting_waits_for_its_voice_does_not_stop_the_g
         await caller.hears("Hello there.")
         await caller.hears("Yes, speaking.")
     call_lab.assert_nothing_left()
+
+
+async def test_a_cough_shorter_than_an_interruption_cuts_nothing(call_lab):
+    greeting = "One two three four five six seven eight nine ten eleven twelve."
+    async with call_lab.dial(Agent(prompt="Be brief.", greeting=greeting)) as caller:
+        await caller.waits(1.01)
+        caller.leg.speak(b"\x20\xa0" * 480)  # 0.12 s of sound
+        await caller.hears("twelve.")
+    assert call_lab.call.journal.of("barge_in") == []
+    call_lab.assert_nothing_left()

@@ -18,7 +18,9 @@ from callengine.events import (
     SpeechPaused,
     SpeechResumed,
     SpeechStarted,
+    SpeechSteady,
     SpeechStopped,
+    SpeechWavers,
     Transcript,
 )
 from callengine.turns.settings import TurnSettings
@@ -572,3 +574,17 @@ class AnyCall(RuleBasedStateMachine):
 
 AnyCall.TestCase.settings = hypothesis_settings(max_examples=200, stateful_step_count=50, deadline=None)
 TestAnyCall = AnyCall.TestCase
+
+
+def test_speech_that_wavers_cuts_when_it_is_steady_again():
+    """Given an audible reply, when the caller's voice falls silent before it counts as an interruption, then nothing is
+    cut; when it sounds again after that time, the reply is cut at once."""
+    taker = TurnTaker(TurnSettings(min_interruption=0.2))
+    taker.handle(ReplyOpened(0.0, 1))
+    taker.handle(ReplyAudible(0.1, 1))
+    taker.handle(SpeechStarted(1.1, 1, 1.0))
+    taker.handle(SpeechWavers(1.16, 1))
+    assert taker.next_check == math.inf
+    assert not any(isinstance(action, Cut) for action in taker.tick(1.25))
+    cut = next(action for action in taker.handle(SpeechSteady(1.3, 1)) if isinstance(action, Cut))
+    assert (cut.reply, cut.onset) == (1, 1.0)
