@@ -18,13 +18,13 @@ import trio
 
 from callengine.brain.agent import Agent
 from callengine.call.call import Call
-from callengine.call.parts import CallParts, Services
+from callengine.call.parts import CallInfo, CallParts, CallSetup, Services
 from callengine.call.settings import CallSettings
 from callengine.call.story import Story, StoryThreads, check_story
 from callengine.carriers.twilio import CallStatusUpdate, InboundCall, Twilio
 from callengine.cleanup import bounded_cleanup, single
 from callengine.errors import CallEngineError, ConfigurationError
-from callengine.journal import JournalSettings
+from callengine.journal import Journal, JournalSettings
 from callengine.loading import Progress, load_parts
 from callengine.observers import Observers
 from callengine.outcome import Outcome
@@ -38,7 +38,7 @@ from callengine.server.trust import PUBLIC_URL_VARIABLE
 from callengine.services.metronome import Metronome
 from callengine.services.silero import Silero
 from callengine.services.vad_bank import VadBank
-from callengine.taking import CallDraft, first_messages
+from callengine.taking import first_messages
 
 STORY_THREADS = 200
 """Blocking stories that may be told at once: a thread a call; another has to wait for one to end."""
@@ -292,26 +292,25 @@ class Engine:
 
         The socket is closed on return.
         """
-        codec = self.carriers[carrier].codec()
-        started = await first_messages(socket, codec, offer)
-        if started is None:
+        connection = await first_messages(socket, self.carriers[carrier].codec(), offer)
+        if connection is None:
             return None
-        stream, early = started
         if self._services is None or self._parts is None:
             raise CallEngineError("the engine is not running: use it inside serve() or open()")
-        interim = self._interim if self._interim is not None else self.observers.watched
-        draft = CallDraft(stream, early, offer, carrier, socket, codec)
-        call = draft.make(
+        setup = CallSetup(
             agent=self.agent,
             story=self.story,
             parts=self._parts,
             services=self._services,
             settings=self.settings,
-            journal_settings=self._journal_settings,
-            watchers=self.observers.watchers + (() if self._writer is None else (self._writer.write,)),
-            interim=interim,
+            interim=self.observers.watched if self._interim is None else self._interim,
             today=self._today,
         )
+        offer = offer or Offer(carrier)
+        info = CallInfo(carrier=carrier, direction=offer.direction, caller=offer.caller, callee=offer.callee)
+        watchers = self.observers.watchers + (() if self._writer is None else (self._writer.write,))
+        journal = Journal(connection.stream.call_id, self._journal_settings, watchers=watchers)
+        call = Call(connection, info, setup, journal)
         return await self._run(call)
 
     async def _run(self, call: Call) -> Outcome:

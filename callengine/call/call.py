@@ -6,28 +6,23 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
-from datetime import datetime
 from functools import partial
 
-import attrs
 import trio
 
 from callengine.audio.clip import Clip
-from callengine.brain.agent import Agent
-from callengine.call.conductor import CallerTurn, NotUnderstood, Unfinished
+from callengine.call.conductor import CallerTurn, Item
 from callengine.call.desk import Desk
 from callengine.call.held import PartFailed
 from callengine.call.line import Line
-from callengine.call.parts import CallParts, Services
+from callengine.call.parts import CallInfo, CallSetup, Connection
 from callengine.call.reply import Speaker
 from callengine.call.sender import MarkOutcome
-from callengine.call.settings import CallSettings
 from callengine.call.story import Story, tell
 from callengine.cleanup import single, unless
 from callengine.errors import CallEnded, ConfigurationError, ProviderError
 from callengine.journal import Journal
 from callengine.outcome import EndedBy, Outcome
-from callengine.ports import CarrierCodec, MediaSocket, StreamStarted
 from callengine.records.turns import turns_of
 from callengine.turns.heard import Heard
 
@@ -40,16 +35,6 @@ MARK_MARGIN = 2.0
 """Seconds that an application's mark may be late, after everything before it should have been played."""
 
 
-@attrs.frozen(kw_only=True)
-class CallInfo:
-    """What a call was offered with."""
-
-    carrier: str
-    direction: str = "inbound"
-    caller: str = ""
-    callee: str = ""
-
-
 class Call:
     """A phone call. `run` is its life; the other methods are for the program that it runs.
 
@@ -57,63 +42,26 @@ class Call:
     thing is said at a time, in the order in which it was asked for.
     """
 
-    def __init__(
-        self,
-        stream: StreamStarted,
-        info: CallInfo,
-        *,
-        early: list[tuple[bool, bytes]],
-        socket: MediaSocket,
-        codec: CarrierCodec,
-        agent: Agent,
-        story: Story | None,
-        parts: CallParts,
-        services: Services,
-        settings: CallSettings,
-        journal: Journal,
-        interim: bool,
-        today: Callable[[], datetime],
-    ) -> None:
-        self.id = stream.call_id
-        self.stream_id = stream.stream_id
-        self.parameters = stream.parameters
+    def __init__(self, connection: Connection, info: CallInfo, setup: CallSetup, journal: Journal) -> None:
+        self.id = connection.stream.call_id
+        self.stream_id = connection.stream.stream_id
+        self.parameters = connection.stream.parameters
         self.carrier, self.direction = info.carrier, info.direction
         self.caller, self.callee = info.caller, info.callee
-        self.agent = agent
-        self.settings = settings
+        self.agent = setup.agent
+        self.settings = setup.settings
         self.journal = journal
         self.counters: Counter[str] = Counter()
         self.started_at = trio.current_time()
-        self._story = story
-        self._services = services
-        self._today = today
-        self._interim = interim
+        self._setup = setup
         self._verdict: tuple[EndedBy, str] | None = None
         """Why the call says its last words."""
         self._end: tuple[EndedBy, str] | None = None
         self._ended_at = self.started_at
         self._ended = trio.Event()
         self._live = trio.CancelScope()
-        self._items_in, self._items = trio.open_memory_channel[CallerTurn | Unfinished | NotUnderstood](
-            settings.max_facts
-        )
-        self._parts = parts
-        self._line = Line(
-            stream,
-            early=early,
-            socket=socket,
-            codec=codec,
-            agent=agent,
-            parts=parts,
-            services=services,
-            settings=settings,
-            journal=journal,
-            interim=interim,
-            deliver=self._deliver,
-            finish=self.finish,
-            failed=self._failed_now,
-            ended=self._ended.is_set,
-        )
+        self._items_in, self._items = trio.open_memory_channel[Item](setup.settings.max_facts)
+        self._line = Line(connection, setup, journal, self)
 
     # --- its life ---------------------------------------------------------------------------------------------------
 
@@ -125,15 +73,15 @@ class Call:
         self._note_start()
         try:
             async with trio.open_nursery() as nursery:
-                if self._story is not None:
-                    nursery.start_soon(self._tell, self._story)
+                if self._setup.story is not None:
+                    nursery.start_soon(self._tell, self._setup.story)
                 await self._live_on_the_line()
                 nursery.cancel_scope.deadline = self._ended_at + self.settings.story_grace
             if nursery.cancel_scope.cancelled_caught:
                 self.counters["stories cut off"] += 1
                 log.warning("call %s: its story went on for too long after its end, and was cancelled", self.id)
         except* Exception as group:  # a fault of ours ends this call, and no other
-            self._failed_now("call", single(group))
+            self.failed("call", single(group))
         finally:
             self.finish("drained", "the engine was stopped")
             outcome = self.outcome
@@ -147,7 +95,7 @@ class Call:
                     async with self._line.joined() as children:
                         for part, child in children.items():
                             nursery.start_soon(self._child, part, child)
-                        if self._story is None:
+                        if self._setup.story is None:
                             nursery.start_soon(self._child, "desk", self._desk)
                         await trio.sleep_forever()
         finally:
@@ -175,18 +123,18 @@ class Call:
         else:
             self.finish("failed", f"{part}: {reason}")
 
-    def _failed_now(self, part: str, error: BaseException) -> None:
+    def failed(self, part: str, error: BaseException) -> None:
         log.error("call %s: %s failed", self.id, part, exc_info=error)
         self.finish("failed", f"{part}: {type(error).__name__}: {error}")
 
     async def _desk(self) -> None:
         dialogue = None
-        if self._parts.flow is not None:
-            dialogue = self._parts.flow.dialogue(today=self._today().date())
+        if self._setup.parts.flow is not None:
+            dialogue = self._setup.parts.flow.dialogue(today=self._setup.today().date())
         await Desk(self, self.agent, self._line.writer, dialogue).run()
 
     async def _tell(self, story: Story) -> None:
-        await self._child("story", partial(tell, story, self, self._services.story_threads))
+        await self._child("story", partial(tell, story, self, self._setup.services.story_threads))
         self.finish("agent", "the story ended")
 
     def finish(self, by: EndedBy, reason: str) -> None:
@@ -217,7 +165,7 @@ class Call:
                 self.journal.note("decision", what="end without a word", reason=str(error))
         self.finish(by, reason)
 
-    def _deliver(self, item: CallerTurn | Unfinished | NotUnderstood) -> None:
+    def deliver(self, item: Item) -> None:
         try:
             self._items_in.send_nowait(item)
         except trio.WouldBlock:
@@ -232,11 +180,11 @@ class Call:
             direction=self.direction,
             caller=masked(self.caller),
             callee=masked(self.callee),
-            wall_time=self._today().isoformat(timespec="milliseconds"),
+            wall_time=self._setup.today().isoformat(timespec="milliseconds"),
             engine_time=self.journal.started_at,
             encoding=audio_format.encoding,
             sample_rate=audio_format.sample_rate,
-            agent="story" if self._story is not None else "flow" if self._parts.flow is not None else "llm",
+            agent="story" if self._setup.story is not None else "flow" if self._setup.parts.flow is not None else "llm",
         )
 
     def left_behind(self) -> list[str]:
@@ -296,7 +244,7 @@ class Call:
         transcripts; the engine must have them switched on (``Engine(..., interim=True)``). Raises `CallEnded`.
         """
         self._check()
-        if partials is not None and not self._interim:
+        if partials is not None and not self._setup.interim:
             raise ConfigurationError(
                 "partials need interim transcripts: make the engine with Engine(..., interim=True)"
             )
@@ -337,12 +285,12 @@ class Call:
 
     def part(self, error: ProviderError) -> str:
         """The part of the call that a provider's error is about, for an outcome's reason."""
-        llm, tts = self._parts.llm, self._parts.tts
+        llm, tts = self._setup.parts.llm, self._setup.parts.tts
         if llm is not None and error.provider == llm.name:
             return "llm"
         return "tts" if error.provider == tts.name else error.provider
 
-    async def next_item(self) -> CallerTurn | Unfinished | NotUnderstood:
+    async def next_item(self) -> Item:
         """What the desk has to deal with next."""
         return await self._items.receive()
 

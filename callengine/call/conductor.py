@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 import attrs
 import trio
@@ -50,6 +51,10 @@ class NotUnderstood:
     """The caller spoke, and no words came of it in time."""
 
 
+Item: TypeAlias = CallerTurn | Unfinished | NotUnderstood
+"""What a program has to deal with next."""
+
+
 class Conductor:
     """The task between the children of a call.
 
@@ -64,7 +69,7 @@ class Conductor:
         journal: Journal,
         *,
         max_facts: int,
-        deliver: Callable[[CallerTurn | Unfinished | NotUnderstood], None],
+        deliver: Callable[[Item], None],
         overload: Callable[[], None],
     ) -> None:
         self._taker = TurnTaker(settings)

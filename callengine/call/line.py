@@ -9,21 +9,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import attrs
 
 from callengine.audio.format import AudioFormat
 from callengine.audio.ring import AudioRing
-from callengine.brain.agent import Agent
-from callengine.call.conductor import CallerTurn, Conductor, NotUnderstood, Unfinished
+from callengine.call.conductor import Conductor, Item
 from callengine.call.ears import Ears
 from callengine.call.held import HeldSession
 from callengine.call.llm import Writer
-from callengine.call.parts import CallParts, Services
+from callengine.call.parts import CallSetup, Connection
 from callengine.call.reader import Reader
 from callengine.call.reply import Speaker
 from callengine.call.sender import Sender
-from callengine.call.settings import CallSettings
 from callengine.call.stt import Transcriber
 from callengine.call.tts import Voice
 from callengine.call.vad import VoiceWatch
@@ -32,7 +31,7 @@ from callengine.errors import SocketClosed
 from callengine.events import Fact
 from callengine.journal import Journal
 from callengine.outcome import EndedBy
-from callengine.ports import CarrierCodec, MediaSocket, SessionContext, StreamStarted
+from callengine.ports import SessionContext
 from callengine.services.vad_bank import VadRow
 from callengine.turns.voice_activity import VoiceActivity
 
@@ -40,93 +39,89 @@ _PROTOCOL_ERRORS = (1002, 1003, 1007, 1009)
 """WebSocket close codes that say that somebody broke the protocol (RFC 6455, section 7.4.1)."""
 
 
+class LineOwner(Protocol):
+    """The call, as its line sees it."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the call is over."""
+
+    def deliver(self, item: Item) -> None:
+        """Something that the program has to deal with."""
+
+    def finish(self, by: EndedBy, reason: str) -> None:
+        """The call is over."""
+
+    def failed(self, part: str, error: BaseException) -> None:
+        """The call is over, for a fault in this part."""
+
+
 class Line:
-    """Everything between the carrier and the program of one call.
+    """Everything between the carrier and the program of one call."""
 
-    ``deliver`` takes what the program has to deal with; ``finish`` ends the call, ``failed`` ends it for a fault.
-    """
-
-    def __init__(
-        self,
-        stream: StreamStarted,
-        *,
-        early: list[tuple[bool, bytes]],
-        socket: MediaSocket,
-        codec: CarrierCodec,
-        agent: Agent,
-        parts: CallParts,
-        services: Services,
-        settings: CallSettings,
-        journal: Journal,
-        interim: bool,
-        deliver: Callable[[CallerTurn | Unfinished | NotUnderstood], None],
-        finish: Callable[[EndedBy, str], None],
-        failed: Callable[[str, BaseException], None],
-        ended: Callable[[], bool],
-    ) -> None:
-        self.audio_format: AudioFormat = stream.audio_format
-        self._socket = socket
-        self._codec = codec
-        self._agent = agent
-        self._parts = parts
-        self._services = services
-        self._settings = settings
+    def __init__(self, connection: Connection, setup: CallSetup, journal: Journal, owner: LineOwner) -> None:
+        self.audio_format: AudioFormat = connection.stream.audio_format
+        self._connection = connection
+        self._setup = setup
         self._journal = journal
-        self._finish = finish
-        self._failed = failed
-        context = SessionContext(stream.call_id, agent.language, self.audio_format.sample_rate, interim)
-        self._ring = AudioRing(self.audio_format, settings.ring)
+        self._owner = owner
+        self._ring = AudioRing(self.audio_format, setup.settings.ring)
+        self._row: VadRow | None = None
         self.sender = Sender(
-            socket=socket,
-            codec=codec,
+            socket=connection.socket,
+            codec=connection.codec,
             audio_format=self.audio_format,
-            metronome=services.metronome,
-            settings=settings.sender,
+            metronome=setup.services.metronome,
+            settings=setup.settings.sender,
             journal=journal,
             post=self._post,
-            fail=lambda error: failed("sender", error),
+            fail=lambda error: owner.failed("sender", error),
         )
         self.conductor = Conductor(
-            agent.turns,
+            setup.agent.turns,
             self.sender,
             journal,
-            max_facts=settings.max_facts,
-            deliver=deliver,
-            overload=lambda: finish("failed", f"overload: more than {settings.max_facts} facts wait"),
-        )
-        self._transcriber = Transcriber(
-            parts.stt,
-            context,
-            self._ring,
-            settings,
-            journal,
-            self._post,
-            final_timeout=agent.turns.final_timeout,
-        )
-        self._tts = HeldSession("tts", parts.tts, context, journal)
-        self._llm = None if parts.llm is None else HeldSession("llm", parts.llm, context, journal)
-        self.writer = None if self._llm is None else Writer(self._llm, timeout=settings.first_text)
-        self.speaker = Speaker(
-            self.sender,
-            Voice(self._tts, self.audio_format, timeout=settings.first_audio),
-            self.audio_format,
-            journal,
-            language=agent.language,
-            first_text=settings.first_text,
-            next_text=settings.next_text,
-            ended=ended,
-            turn=lambda: self.conductor.turn,
+            max_facts=setup.settings.max_facts,
+            deliver=owner.deliver,
+            overload=lambda: owner.finish("failed", f"overload: more than {setup.settings.max_facts} facts wait"),
         )
         self._reader = Reader(
-            early,
-            socket=socket,
-            codec=codec,
+            connection.early,
+            socket=connection.socket,
+            codec=connection.codec,
             audio_format=self.audio_format,
             ring=self._ring,
             journal=journal,
             on_mark=self.sender.echoed,
         )
-        self._row: VadRow | None = None
+        self._open_providers(connection.stream.call_id)
+
+    def _open_providers(self, call_id: str) -> None:
+        agent, settings, parts = self._setup.agent, self._setup.settings, self._setup.parts
+        context = SessionContext(call_id, agent.language, self.audio_format.sample_rate, self._setup.interim)
+        self._transcriber = Transcriber(
+            parts.stt,
+            context,
+            self._ring,
+            settings,
+            self._journal,
+            self._post,
+            final_timeout=agent.turns.final_timeout,
+        )
+        self._tts = HeldSession("tts", parts.tts, context, self._journal)
+        self._llm = None if parts.llm is None else HeldSession("llm", parts.llm, context, self._journal)
+        self.writer = None if self._llm is None else Writer(self._llm, timeout=settings.first_text)
+        self.speaker = Speaker(
+            self.sender,
+            Voice(self._tts, self.audio_format, timeout=settings.first_audio),
+            self.audio_format,
+            self._journal,
+            language=agent.language,
+            first_text=settings.first_text,
+            next_text=settings.next_text,
+            ended=lambda: self._owner.ended,
+            turn=lambda: self.conductor.turn,
+        )
 
     def _post(self, fact: Fact) -> None:
         self.conductor.post(fact)
@@ -135,24 +130,26 @@ class Line:
     async def joined(self) -> AsyncIterator[dict[str, Callable[[], Awaitable[None]]]]:
         """Join the shared services; the value is the children to run, by the part they play."""
         watch = VoiceWatch(
-            VoiceActivity(attrs.evolve(self._agent.vad, sample_rate=self.audio_format.sample_rate)),
+            VoiceActivity(attrs.evolve(self._setup.agent.vad, sample_rate=self.audio_format.sample_rate)),
             self._transcriber,
             self._journal,
             self._post,
             self._reader.when,
         )
-        with self._services.vad_bank.join(
+        with self._setup.services.vad_bank.join(
             on_probability=watch.on_probability,
-            on_fault=lambda error: self._failed("vad", error),
+            on_fault=lambda error: self._owner.failed("vad", error),
             sample_rate=self.audio_format.sample_rate,
         ) as self._row:
-            echo = None if self._parts.echo is None else self._parts.echo.open(self.audio_format.sample_rate)
+            echo = (
+                None if self._setup.parts.echo is None else self._setup.parts.echo.open(self.audio_format.sample_rate)
+            )
             ears = Ears(
                 self.audio_format,
                 self._ring,
                 self._row,
                 echo=echo,
-                aec=self._agent.aec,
+                aec=self._setup.agent.aec,
                 audible_until=lambda: self.sender.audible_until,
                 on_heard=self._transcriber.audio_arrived,
             )
@@ -172,18 +169,18 @@ class Line:
 
     async def _read(self) -> None:
         try:
-            self._finish("caller", await self._reader.run())
+            self._owner.finish("caller", await self._reader.run())
         except SocketClosed as closed:
             if closed.code in _PROTOCOL_ERRORS:
-                self._finish("failed", f"media socket: {closed.code} {closed.reason}")
+                self._owner.finish("failed", f"media socket: {closed.code} {closed.reason}")
             else:
-                self._finish("caller", f"the media socket closed ({closed.code}) without a stop")
+                self._owner.finish("caller", f"the media socket closed ({closed.code}) without a stop")
 
     async def close(self, *, polite: bool) -> None:
         """Close the media socket, within the time that its end may take; then forcibly."""
-        with bounded_cleanup(self._settings.goodbye if polite else self._settings.cleanup):
-            await self._socket.aclose(1000, "")
-        self._socket.close_nowait()
+        with bounded_cleanup(self._setup.settings.goodbye if polite else self._setup.settings.cleanup):
+            await self._connection.socket.aclose(1000, "")
+        self._connection.socket.close_nowait()
 
     def counters(self) -> Counter[str]:
         """What was dropped, refused or repeated, by name."""

@@ -1,18 +1,30 @@
-"""What a call is made with: the providers it uses, and the services that all calls share."""
+"""What a call is made with: its connection, its program, the providers it uses, and what all calls share."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import attrs
 
-from callengine.ports import EchoCanceller, LanguageModel, SpeechToText, TextToSpeech
+from callengine.brain.agent import Agent
+from callengine.call.settings import CallSettings
+from callengine.ports import (
+    CarrierCodec,
+    EchoCanceller,
+    LanguageModel,
+    MediaSocket,
+    SpeechToText,
+    StreamStarted,
+    TextToSpeech,
+)
 from callengine.services.metronome import Metronome
 from callengine.services.vad_bank import VadBank
 
 if TYPE_CHECKING:
     from callengine.brain.dialogue import PreparedFlow
-    from callengine.call.story import StoryThreads
+    from callengine.call.story import Story, StoryThreads
 
 
 @attrs.frozen
@@ -33,3 +45,39 @@ class Services:
     metronome: Metronome
     vad_bank: VadBank
     story_threads: StoryThreads
+
+
+@attrs.frozen(kw_only=True)
+class CallSetup:
+    """What a call runs, and with what: decided when it is offered, and travelling with it."""
+
+    agent: Agent
+    story: Story | None
+    parts: CallParts
+    services: Services
+    settings: CallSettings
+    interim: bool
+    """Whether somebody wants interim transcripts."""
+    today: Callable[[], datetime]
+    """The wall clock, for labels and for "tomorrow"."""
+
+
+@attrs.frozen
+class Connection:
+    """A media stream that has started, and the way to it."""
+
+    stream: StreamStarted
+    socket: MediaSocket
+    codec: CarrierCodec
+    early: tuple[tuple[bool, bytes], ...] = ()
+    """Messages behind the stream's start that have come already."""
+
+
+@attrs.frozen(kw_only=True)
+class CallInfo:
+    """What is known of a call's two ends."""
+
+    carrier: str
+    direction: str = "inbound"
+    caller: str = ""
+    callee: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -34,7 +34,7 @@ class Reader:
 
     def __init__(
         self,
-        early: list[tuple[bool, bytes]],
+        early: Sequence[tuple[bool, bytes]],
         *,
         socket: MediaSocket,
         codec: CarrierCodec,
@@ -67,7 +67,7 @@ class Reader:
         Raises `SocketClosed` when the socket ends first.
         """
         decode = self._codec.decode
-        messages, self._early = self._early, []
+        messages, self._early = self._early, ()
         while True:
             for text, payload in messages:
                 event = decode(text, payload)

@@ -46,7 +46,7 @@ def slices(lab: CallLab, utterance: int = 1) -> list[Sent]:
 
 def wire(lab: CallLab) -> list[str]:
     """Every message that left, in order: ``media``, ``clear``, or ``mark NAME``."""
-    messages = [json.loads(message) for message in lab.call._line._socket.sent]
+    messages = [json.loads(message) for message in lab.call._line._connection.socket.sent]
     return [f"mark {m['mark']['name']}" if m["event"] == "mark" else m["event"] for m in messages]
 
 
