@@ -117,16 +117,18 @@ class Caller:
         """
         deadline = trio.current_time() + timeout
         wanted = _plain(text)
+        looked = self._attended
         while True:
             self._listen()
-            for end in range(self._attended + 1, len(self._words) + 1):
+            for end in range(looked + 1, len(self._words) + 1):
                 if wanted in _plain(" ".join(word.text for word in self._words[self._attended : end])):
                     self._attended = end
                     return self._words[end - 1].at
-            rest = " ".join(word.text for word in self._words[self._attended :])
-            if trio.current_time() >= deadline:
+            looked = len(self._words)
+            if trio.current_time() >= deadline or self.leg.over.is_set():
+                rest = " ".join(word.text for word in self._words[self._attended :])
+                self._check_line(f"waited to hear {text!r}; heard {rest!r}")
                 raise AssertionError(f"waited {timeout:g} s to hear {text!r}; heard {rest!r}")
-            self._check_line(f"waited to hear {text!r}; heard {rest!r}")
             await trio.sleep(STEP)
 
     async def hears_nothing(self, *, seconds: float) -> None:

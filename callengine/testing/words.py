@@ -94,7 +94,7 @@ class WordReader:
             if len(self._buffer) < word.size:
                 return found
             body = self._buffer[_HEAD : word.size]
-            whole = all(byte in _FILLER for byte in body)
+            whole = not body.translate(None, _FILLER)
             self._skip(word.size if whole else 1)
             if whole:
                 found.append((word, self._position))

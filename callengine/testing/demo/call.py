@@ -57,7 +57,10 @@ async def play_call(
                 leg = await _dial(dialled, nursery)
                 if on_line is not None:
                     on_line()
-                await _converse(_Caller(leg), lines)
+                try:
+                    await _converse(_Caller(leg), lines)
+                finally:
+                    leg.drop()  # nothing, where the agent has hung up
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             raise single(group) from None
