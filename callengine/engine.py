@@ -185,9 +185,10 @@ class Engine:
             self._parts = await parts.enter_async_context(self._load(progress))
             for host, port in bound:
                 line = f"listening on http://{f'[{host}]' if ':' in host else host}:{port}"
-                log.info(line)
-                if signals:
+                if signals:  # this engine is the program
                     print(line, flush=True)
+                else:
+                    log.info(line)
             task_status.started(bound)
             await self._stop.wait()
             nursery.cancel_scope.cancel()

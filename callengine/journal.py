@@ -23,6 +23,7 @@ Kinds and their data (``t`` is the time of the record itself; every other time i
 ``turn.ended``      turn, utterance, text, speech_ended (None where only a transcript told of it), reason
 ``reply.started``   turn, utterance
 ``reply.token``     turn (first text of the reply arrived)
+``reply.text``      turn, utterance, text (a sentence that is to be said)
 ``reply.audio``     turn, utterance (first synthesised audio arrived)
 ``reply.audible``   utterance (first audio left for the carrier)
 ``reply.ended``     turn, utterance, said, heard, complete, interrupted_by, certainty

@@ -38,8 +38,8 @@ class Agent:
     vad: VadSettings = VadSettings()
     """When sound on the line counts as speech; ``sample_rate`` is set by the call."""
     aec: Literal["auto", "on", "off"] = "auto"
-    """Echo cancellation ahead of the VAD and the recogniser (a recording has the line as it was). ``auto``: while the
-    agent is audible and just after, or throughout once an echo was found, if a canceller is installed."""
+    """Echo cancellation ahead of the VAD and the recogniser (a recording has the line as it was). ``auto``, if a
+    canceller is installed: throughout on a line where an echo was found, not at all on one without."""
     echo_canceller: EchoCanceller | None = None
     apology: str = "I'm sorry, something went wrong on my side. Could you say that again, please?"
     """Said when a reply failed before anything of it was heard."""

@@ -148,6 +148,7 @@ class Line:
                 self.audio_format,
                 self._ring,
                 self._row,
+                self._journal,
                 echo=echo,
                 aec=self._setup.agent.aec,
                 audible_until=lambda: self.sender.audible_until,

@@ -151,6 +151,7 @@ class Speaker:
                 words = speakable(piece, language=self._language)
                 if words:
                     utterance.spoken.plan(words)
+                    self._journal.note("reply.text", turn=progress.turn, utterance=utterance.number, text=words)
                     await sentences.send(words)
 
         with sentences:

@@ -105,6 +105,9 @@ class Scene:
                 self._understood(record)
             case "turn.ended":
                 self._speech_ended = data["speech_ended"]
+            case "reply.text":
+                said = self._line("agent", data["utterance"], record.t)
+                said.text = f"{said.text} {data['text']}".strip()
             case "reply.audible":
                 self._agent_begins(record)
             case "reply.ended":

@@ -11,6 +11,7 @@ from callengine import Agent, Clip, ConfigurationError
 from callengine.audio.convert import from_pcm, to_pcm
 from callengine.audio.format import TELEPHONE
 from callengine.call.ears import FarEnd
+from callengine.testing.caller import recording
 
 DATA = Path(__file__).parents[1] / "data"
 AGENT_VOICE = DATA / "callers" / "am_michael_14_long.wav"
@@ -61,6 +62,26 @@ async def test_a_caller_interrupts_with_or_without_it(call_lab, aec):
     spoke = next(r for r in call_lab.call.journal if r.kind == "reply.audible").t + 3
     assert spoke < cut.t < spoke + 0.6
     call_lab.assert_nothing_left()
+
+
+@pytest.mark.parametrize(("aec", "kept"), [("auto", True), ("off", True), ("on", False)])
+async def test_who_interrupts_on_a_line_without_echo_is_heard_as_he_was(call_lab, aec, kept):
+    """Auto has found by then that there is no echo; a canceller that runs all the same takes some of the words."""
+    async with call_lab.dial(speech, agent=Agent(aec=aec), real={"vad", "aec"}) as caller:
+        await caller.interrupts(CALLER_VOICE, after=2, text="Sorry, actually, make it six people.")
+        await caller.waits(0.5)
+        ring = call_lab.call._line._ring
+        heard = from_pcm(ring.read(ring.start, ring.end), "mulaw")
+    assert (recording(CALLER_VOICE)[800:8000] in heard) is kept
+
+
+async def test_auto_says_what_line_it_is(call_lab):
+    async with call_lab.dial(speech, agent=Agent(aec="auto"), real={"vad", "aec"}) as caller:
+        await caller.waits(3)
+        loudspeaker(caller.leg, delay=0.18, level=-18)
+        await caller.is_hung_up_on()
+    reasons = [r.data["reason"] for r in call_lab.call.journal.of("decision") if r.data["what"] == "echo"]
+    assert [reason.split(":")[0] for reason in reasons] == ["no echo on the line", "an echo on the line"]
 
 
 async def test_auto_leaves_a_line_without_echo_alone_while_the_agent_is_silent(call_lab):

@@ -6,7 +6,6 @@ from callengine.brain.flows import bookings
 agent = Agent(
     greeting="Chez Trio, good evening! How can I help?",
     flow=bookings(),
-    aec="off",  # the demo's line returns no echo, and a canceller that finds none eats into an interruption
 )
 
 engine = Engine(agent, journal=JournalSettings(audio=True), interim=True)
