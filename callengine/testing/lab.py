@@ -29,11 +29,13 @@ from callengine.testing.carrier import CarrierSettings, Leg
 from callengine.testing.link import Link, MemoryLink, WebSocketLink
 from callengine.testing.playout import PlayoutQueue
 from callengine.testing.scripted import EnergyVad, ScriptedLlm, ScriptedStt, ScriptedTts
+from callengine.testing.shelf import ModelShelf
 from callengine.testing.twilio import TwilioSide
 from callengine.testing.virtual import StandStill
 from callengine.testing.words import Vocabulary
 
-Part: TypeAlias = Literal["vad", "stt", "tts", "aec"]
+Part: TypeAlias = Literal["vad", "stt", "aec"]
+"""What can be real in a lab's call. The voice is always the lab's own: it can be read back to the word."""
 
 SETTLE = 10.0
 """Seconds that a call may take to end after the caller has left (a story's grace is 5)."""
@@ -55,7 +57,7 @@ class CallLab:
     engine's own server on a loopback port; otherwise through memory, which is what the virtual clock needs.
     """
 
-    def __init__(self, *, real_sockets: bool = False, models: Any = None) -> None:
+    def __init__(self, *, real_sockets: bool = False, shelf: ModelShelf | None = None) -> None:
         self.vocabulary = Vocabulary()
         self.stt = ScriptedStt(self.vocabulary)
         self.llm = ScriptedLlm()
@@ -64,7 +66,7 @@ class CallLab:
         """Every call placed, in order of their starts."""
         self.outcomes: list[Outcome] = []
         self._real_sockets = real_sockets
-        self._models = models
+        self._shelf = shelf or ModelShelf()
         self._numbers = 0
         self._stand_still = StandStill()
         self._before: _Before | None = None
@@ -101,7 +103,7 @@ class CallLab:
             journal=journal,
             interim=interim,
             vad=Silero() if "vad" in real else EnergyVad(),
-            models=self._models,
+            models=self._shelf.models(inline=not self._real_sockets) if "stt" in real else None,
             inline=not self._real_sockets,
             **options,
         )
@@ -122,7 +124,7 @@ class CallLab:
         changes: dict[str, Any] = {} if "aec" in real else {"aec": "off"}
         if agent.stt is None and "stt" not in real:
             changes["stt"] = self.stt
-        if agent.tts is None and "tts" not in real:
+        if agent.tts is None:
             changes["tts"] = self.tts
         if agent.llm is None and agent.flow is None:
             changes["llm"] = self.llm

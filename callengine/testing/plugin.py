@@ -13,6 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from callengine.testing.lab import CallLab
+    from callengine.testing.shelf import ModelShelf
 
 HAVE_PYTEST_TRIO = find_spec("pytest_trio") is not None
 
@@ -32,17 +33,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.trio, append=False)
 
 
+@pytest.fixture(scope="session")
+def _model_shelf() -> ModelShelf:
+    from callengine.testing.shelf import ModelShelf
+
+    return ModelShelf()
+
+
 @pytest.fixture
-async def call_lab() -> AsyncIterator[CallLab]:
+async def call_lab(_model_shelf: ModelShelf) -> AsyncIterator[CallLab]:
     """A lab in memory, on the virtual clock."""
     from callengine.testing.lab import CallLab
 
-    yield CallLab()
+    yield CallLab(shelf=_model_shelf)
 
 
 @pytest.fixture
-async def live_call_lab() -> AsyncIterator[CallLab]:
+async def live_call_lab(_model_shelf: ModelShelf) -> AsyncIterator[CallLab]:
     """A lab over real loopback sockets, on the real clock."""
     from callengine.testing.lab import CallLab
 
-    yield CallLab(real_sockets=True)
+    yield CallLab(real_sockets=True, shelf=_model_shelf)
