@@ -124,6 +124,7 @@ class Call:
             self.finish("failed", f"{part}: {reason}")
 
     def failed(self, part: str, error: BaseException) -> None:
+        """A fault in this part: the call is over, without a word."""
         log.error("call %s: %s failed", self.id, part, exc_info=error)
         self.finish("failed", f"{part}: {type(error).__name__}: {error}")
 
@@ -166,6 +167,7 @@ class Call:
         self.finish(by, reason)
 
     def deliver(self, item: Item) -> None:
+        """Give the program something to deal with; it never waits."""
         try:
             self._items_in.send_nowait(item)
         except trio.WouldBlock:

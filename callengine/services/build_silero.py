@@ -63,6 +63,7 @@ def extract(data: bytes) -> dict[str, Any]:
 
 
 def main(source: str) -> None:
+    """Rebuild the weights, and print their checksum."""
     target = Path(__file__).with_name("silero_8k.npz")
     np.savez(target, **extract(read_onnx(Path(source))))
     print(hashlib.sha256(target.read_bytes()).hexdigest(), target)

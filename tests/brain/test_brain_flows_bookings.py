@@ -288,3 +288,8 @@ async def test_the_users_function_is_what_is_done(setting: str, script: str) -> 
     assert action is not None
     assert action.function is function
     assert action.slots["name"] == "Tom"
+
+
+async def test_no_table_is_booked_on_a_holiday() -> None:
+    reply = await converse("C: A table for two on the 25th of December at eight")
+    assert "closed on the 25th of December" in " ".join(reply.sentences)

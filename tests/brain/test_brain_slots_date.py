@@ -106,3 +106,10 @@ def test_what_is_said_is_understood_as_the_same_day(today: date, ahead: int) -> 
     value = today + timedelta(ahead)
 
     assert value_of(Date().say(value), today) == value
+
+
+def test_holidays_are_refused_in_any_year():
+    context = SlotContext(date(2026, 11, 23))
+    closed = Date(holidays=((12, 25),))
+    assert closed.check(date(2026, 12, 25), context) == "I am afraid that we are closed on the 25th of December."
+    assert closed.check(date(2026, 12, 26), context) is None

@@ -42,12 +42,14 @@ _DISHES = {
 @attrs.frozen
 class House:
     """A restaurant, in the sentences it answers with. ``opens`` and ``closes`` bound the times of a booking;
-    ``closed`` are weekdays without service (0 is Monday); ``feasts`` maps (month, day) to what holds on that day."""
+    ``closed`` are weekdays without service (0 is Monday), ``holidays`` days of the year without, as (month, day);
+    ``feasts`` maps (month, day) to what holds on that day."""
 
     name: str = "Chez Trio"
     opens: datetime.time = datetime.time(12, 0)
     closes: datetime.time = datetime.time(21, 30)
     closed: tuple[int, ...] = (0,)
+    holidays: tuple[tuple[int, int], ...] = ((12, 25), (1, 1))
     largest_table: int = 12
     hours: str = "We are open from Tuesday to Sunday, from noon until half past ten at night."
     feasts: Mapping[tuple[int, int], str] = attrs.field(
@@ -119,7 +121,7 @@ class _Slots:
             maximum=house.largest_table,
             refusal=f"For more than {house.largest_table} people, please ask me to have somebody call you back.",
         )
-        day, time = Date(closed=house.closed), Time(house.opens, house.closes)
+        day, time = Date(closed=house.closed, holidays=house.holidays), Time(house.opens, house.closes)
         called_people = ("number of people", "how many", "people", "party size")
         called_day, called_time = ("day", "date"), ("time", "hour")
         self.people = Slot("people", people, ask="For how many people?", called=called_people)

@@ -46,11 +46,13 @@ class Date(SlotKind):
     """A day from today on (`datetime.date`).
 
     A bare weekday is the next one after today; "this" may be today; "next" is the one of next week, counted from
-    Monday. A day without a year is the next such day. ``closed`` are weekdays (0 is Monday) that are refused with
-    ``refusal``; so are days behind us, and days more than ``horizon`` days ahead.
+    Monday. A day without a year is the next such day. ``closed`` are weekdays (0 is Monday), ``holidays`` days of the
+    year as (month, day), that are refused with ``refusal``; so are days behind us, and days more than ``horizon`` days
+    ahead.
     """
 
     closed: tuple[int, ...] = ()
+    holidays: tuple[tuple[int, int], ...] = attrs.field(default=(), kw_only=True)
     refusal: str | None = None
     horizon: int = 366
 
@@ -90,6 +92,9 @@ class Date(SlotKind):
         if value.weekday() in self.closed:
             names = " and ".join(f"{WEEKDAYS[day]}s" for day in self.closed)
             return self.refusal or f"I am afraid that we are closed on {names}."
+        if (value.month, value.day) in self.holidays:
+            day = f"{as_ordinal(value.day)} of {MONTHS[value.month - 1]}"
+            return self.refusal or f"I am afraid that we are closed on the {day}."
         if (value - context.today).days > self.horizon:
             return f"I can only plan {in_words(self.horizon)} days ahead."
         return None
