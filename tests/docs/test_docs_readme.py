@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from callengine import Agent, JournalSettings
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -46,6 +48,22 @@ def test_the_virtual_time_test_runs_alone_under_plain_pytest(tmp_path):
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "1 passed" in result.stdout
+
+
+async def test_a_call_can_be_looked_at_afterwards(call_lab, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    call_lab.llm.replies("For how many?")
+    agent = Agent(prompt="You take bookings.", greeting="Hello!")
+    journal = JournalSettings(audio=True, directory="calls")
+    async with call_lab.dial(agent, journal=journal) as caller:
+        await caller.hears("Hello!")
+        await caller.says("A table, please.")
+        await caller.hears("For how many?")
+    exec(PROGRAMS[3], {})
+    name = call_lab.call.id
+    assert (tmp_path / "calls" / f"{name}.html").read_text(encoding="utf-8").startswith("<!")
+    assert (tmp_path / "calls" / f"{name}.wav").stat().st_size > 50_000
+    assert "A table, please." in capsys.readouterr().out
 
 
 def test_both_commands_are_in_the_makefile():
