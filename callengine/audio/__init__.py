@@ -3,7 +3,7 @@
 from callengine.audio.convert import SILENCE, ToCarrier, from_pcm, to_pcm
 from callengine.audio.format import TELEPHONE, AudioFormat, Encoding, Pcm
 from callengine.audio.g711 import ALAW, MULAW
-from callengine.audio.level import add, mix, rms_dbfs
+from callengine.audio.level import rms_dbfs
 from callengine.audio.resample import Resampler
 from callengine.audio.ring import AudioRing
 from callengine.audio.wav import read_wav, write_wav
@@ -19,9 +19,7 @@ __all__ = [
     "Pcm",
     "Resampler",
     "ToCarrier",
-    "add",
     "from_pcm",
-    "mix",
     "read_wav",
     "rms_dbfs",
     "to_pcm",

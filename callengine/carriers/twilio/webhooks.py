@@ -157,13 +157,6 @@ def reject_twiml(reason: Literal["busy", "rejected"] = "rejected") -> str:
     return _document(root)
 
 
-def hangup_twiml() -> str:
-    """End the call."""
-    root = ElementTree.Element("Response")
-    ElementTree.SubElement(root, "Hangup")
-    return _document(root)
-
-
 def say_and_hangup_twiml(text: str) -> str:
     """Let Twilio's own voice say something, then end the call. Characters that XML cannot hold are left out."""
     root = ElementTree.Element("Response")
