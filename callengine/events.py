@@ -111,5 +111,5 @@ Fact: TypeAlias = (
     | ReplyClosed
 )
 
-Trigger: TypeAlias = Literal["speech", "transcript", "application"]
+Trigger: TypeAlias = Literal["speech", "transcript"]
 """What noticed an interruption."""

@@ -27,7 +27,7 @@ Kinds and their data (``t`` is the time of the record itself; every other time i
 ``reply.audio``     turn, utterance (first synthesised audio arrived)
 ``reply.audible``   utterance (first audio left for the carrier)
 ``reply.ended``     turn, utterance, said, heard, complete, interrupted_by, certainty
-``barge_in``        turn, utterance, onset, trigger (``speech``, ``transcript``, ``dtmf``, ``application``)
+``barge_in``        turn, utterance, onset, trigger (``speech``, ``transcript``)
 ``decision``        what, reason (one line, for people)
 ``dtmf``            digit (``•`` unless digits are asked for)
 ``mark``            name, status (the application's own marks: ``played``, ``cleared``, ``lost``)

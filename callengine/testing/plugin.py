@@ -42,15 +42,21 @@ def _model_shelf() -> ModelShelf:
 
 @pytest.fixture
 async def call_lab(_model_shelf: ModelShelf) -> AsyncIterator[CallLab]:
-    """A lab in memory, on the virtual clock."""
+    """A lab in memory, on the virtual clock. After the test it makes sure that nothing of its calls is left."""
     from callengine.testing.lab import CallLab
 
-    yield CallLab(shelf=_model_shelf)
+    lab = CallLab(shelf=_model_shelf)
+    yield lab
+    if lab.calls:
+        lab.assert_nothing_left()
 
 
 @pytest.fixture
 async def live_call_lab(_model_shelf: ModelShelf) -> AsyncIterator[CallLab]:
-    """A lab over real loopback sockets, on the real clock."""
+    """A lab over real loopback sockets, on the real clock. After the test it makes sure that nothing is left."""
     from callengine.testing.lab import CallLab
 
-    yield CallLab(real_sockets=True, shelf=_model_shelf)
+    lab = CallLab(real_sockets=True, shelf=_model_shelf)
+    yield lab
+    if lab.calls:
+        lab.assert_nothing_left()

@@ -245,6 +245,23 @@ async def test_a_stream_that_is_left_open_is_noticed(call_lab):
     call_lab.llm.streams += 1
     with pytest.raises(AssertionError, match="1 streams of text, 0 of speech"):
         call_lab.assert_nothing_left()
+    call_lab.llm.streams -= 1
+
+
+def test_the_lab_looks_without_being_asked(tmp_path):
+    """Given a test that leaves a stream open and does not look, when it runs, then it fails and says so."""
+    (tmp_path / "test_leak.py").write_text(
+        "from callengine import Agent\n"
+        "async def test_leaks(call_lab):\n"
+        "    async with call_lab.dial(Agent(greeting='Hello!')) as caller:\n"
+        "        await caller.hears('Hello!')\n"
+        "    call_lab.llm.streams += 1\n",
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_leak.py"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 1
+    assert "left behind: 1 streams of text" in result.stdout
 
 
 async def test_a_file_that_is_left_open_is_noticed(call_lab, tmp_path):
