@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 import numpy as np
@@ -32,17 +32,23 @@ class SessionContext:
 # --- speech to text ---------------------------------------------------------------------------------------------
 
 
+HintKind: TypeAlias = Literal["eager", "end", "resumed"]
+"""What a recogniser that judges turns itself can say of one: it seems to be over, it is, or it was not."""
+
+
 @attrs.frozen
 class SttResult:
     """Words of the caller: interim (will change) or final (will not).
 
     ``utterance`` is the number that ``start_utterance`` gave; every utterance gets exactly one final, with an empty
-    text where nothing was understood.
+    text where nothing was understood. ``hint`` is for recognisers that judge turns themselves: what they say of the
+    turn together with these words.
     """
 
     text: str
     final: bool
     utterance: int
+    hint: HintKind | None = None
 
 
 class SttSession(Protocol):
@@ -163,6 +169,38 @@ class LanguageModel(Protocol):
     def name(self) -> str: ...
 
     def open(self, context: SessionContext) -> AbstractAsyncContextManager[LlmSession]: ...
+
+
+# --- end of turn ------------------------------------------------------------------------------------------------
+
+
+class TurnDetectorSession(Protocol):
+    """One call's judge of whether the caller has finished his turn or is only searching for words."""
+
+    async def finished(self, audio: Pcm) -> float:
+        """The probability (0..1) that the caller has finished.
+
+        ``audio`` is his turn so far at the context's sample rate: everything since it began, pauses included, ending
+        with the short silence (about 0.2 s) that goes on now. It always has speech in it: models say nothing of use
+        about pure silence, so they are never asked. Cancelled when the caller speaks on. Raises `ProviderError`.
+        """
+
+
+class TurnDetector(Protocol):
+    """The recipe of a semantic end-of-turn model."""
+
+    @property
+    def name(self) -> str: ...
+
+    def open(self, context: SessionContext) -> AbstractAsyncContextManager[TurnDetectorSession]: ...
+
+
+@runtime_checkable
+class TurnDetectorModel(Protocol):
+    """A turn detector that has something to load before calls can use it."""
+
+    async def load(self, *, inline: bool = False) -> TurnDetector:
+        """Load it; ``inline`` runs it in the task that asks, for tests on a virtual clock."""
 
 
 # --- local helpers ----------------------------------------------------------------------------------------------
