@@ -82,6 +82,15 @@ class ReplyOpened:
 
 
 @attrs.frozen
+class ReplyText:
+    """A sentence that the reply is going to say, behind the others."""
+
+    at: float
+    reply: int
+    text: str
+
+
+@attrs.frozen
 class ReplyAudible:
     """The first audio of a reply left for the carrier."""
 
@@ -98,6 +107,42 @@ class ReplyClosed:
     unheard: str = ""
 
 
+@attrs.frozen
+class TurnVerdict:
+    """The end-of-turn model's answer about the turn that paused in ``utterance``.
+
+    ``probability`` (0..1) is how sure it is that the caller has finished. It never comes once that speech has resumed.
+    """
+
+    at: float
+    utterance: int
+    probability: float
+
+
+@attrs.frozen
+class TurnHint:
+    """A recogniser that judges turns itself says: the caller seems to be done (``eager``), is (``end``), or was not
+    (``resumed``)."""
+
+    at: float
+    utterance: int
+    kind: Literal["eager", "end", "resumed"]
+
+
+@attrs.frozen
+class KeyPressed:
+    """The caller pressed a key; which one is nobody's business here."""
+
+    at: float
+
+
+@attrs.frozen
+class InterruptionAsked:
+    """The application wants what is being said to be cut."""
+
+    at: float
+
+
 Fact: TypeAlias = (
     SpeechStarted
     | SpeechPaused
@@ -107,9 +152,14 @@ Fact: TypeAlias = (
     | SpeechSteady
     | Transcript
     | ReplyOpened
+    | ReplyText
     | ReplyAudible
     | ReplyClosed
+    | TurnVerdict
+    | TurnHint
+    | KeyPressed
+    | InterruptionAsked
 )
 
-Trigger: TypeAlias = Literal["speech", "transcript"]
+Trigger: TypeAlias = Literal["speech", "transcript", "dtmf", "application"]
 """What noticed an interruption."""
