@@ -222,7 +222,9 @@ class Engine:
                 self._services = self._parts = self._writer = None
 
     def _load(self, progress: Progress | None) -> Any:
-        return load_parts(self.agent, story=self.story is not None, progress=progress, models=self._models)
+        return load_parts(
+            self.agent, story=self.story is not None, progress=progress, models=self._models, inline=self._inline
+        )
 
     def _warn(self) -> None:
         if self.insecure:

@@ -4,38 +4,65 @@ It is the only set of books: the live view, the transcript, the latency table, t
 made from these records. Times are seconds since the call's stream started, on the engine's clock; wall time appears
 once, as a label on the first record.
 
-Kinds and their data (``t`` is the time of the record itself; every other time is on the same scale):
+Kinds and their data (``t`` is the time of the record itself; every other time is on the same scale). Behind a semicolon
+stands what is not in every record of the kind:
 
-=================== ==================================================================================================
-``call.started``    call_id, carrier, direction, caller, callee (numbers masked), wall_time (ISO 8601),
-                    engine_time (the engine's clock at t=0), encoding, sample_rate, agent
-``media.received``  position (first sample), audio (bytes in the stream's encoding; base64 in a file) [with audio]
-``vad.probability`` position (first sample after the window), probability                           [with audio]
-``media.sent``      utterance, position (first sample of the utterance), samples, mark, playout (when the carrier
-                    is expected to play its first sample); with the audio setting also audio (base64)
-``mark.echoed``     mark, status (``played``, ``cleared``, ``unknown``)
-``clear.sent``      utterance, position (samples of it that had been played, by marks and clock)
-``speech.started``  utterance, onset
-``speech.paused``   utterance
-``speech.resumed``  utterance
-``speech.stopped``  utterance, ended
-``transcript``      utterance, text, final
-``turn.ended``      turn, utterance, text, speech_ended (None where only a transcript told of it), reason
-``reply.started``   turn, utterance
-``reply.token``     turn (first text of the reply arrived)
-``reply.text``      turn, utterance, text (a sentence that is to be said)
-``reply.audio``     turn, utterance (first synthesised audio arrived)
-``reply.audible``   utterance (first audio left for the carrier)
-``reply.ended``     turn, utterance, said, heard, complete, interrupted_by, certainty
-``barge_in``        turn, utterance, onset, trigger (``speech``, ``transcript``)
-``decision``        what, reason (one line, for people)
-``dtmf``            digit (``•`` unless digits are asked for)
-``mark``            name, status (the application's own marks: ``played``, ``cleared``, ``lost``)
-``provider.failed`` role (``stt``, ``llm``, ``tts``), provider, message
-``provider.ready``  role, provider
-``media.bad``       problem, detail (the first twenty of a kind; all are counted in the outcome)
-``call.ended``      ended_by, reason
-=================== ==================================================================================================
+====================== =============================================================================================
+``call.started``       call_id, carrier, direction, caller, callee (numbers masked), wall_time (ISO 8601), engine_time
+                       (the engine's clock at t=0), encoding, sample_rate, agent (``llm``, ``flow``, ``story``)
+``media.received``     position (first sample), audio (bytes in the stream's encoding; base64 in a file); the kind is
+                       written with the audio setting only
+``vad.probability``    position (first sample after the window), probability; with the audio setting only
+``media.sent``         utterance, position (first sample of the utterance; lower than before after a pause), samples,
+                       mark, playout (when the carrier is expected to play its first sample); audio (base64, as loud as
+                       it was sent; with the audio setting)
+``mark.echoed``        mark, status (``played``, ``cleared``, ``unknown``)
+``clear.sent``         utterance, position (samples of it that had been played, by marks and clock); what was sent of it
+                       up to here is thrown away
+``speech.started``     utterance, onset
+``speech.paused``      utterance
+``speech.resumed``     utterance
+``speech.stopped``     utterance, ended
+``transcript``         utterance, text, final
+``turn.verdict``       utterance, probability (of a turn detector, that the caller has finished)
+``turn.hint``          utterance, hint (of a recogniser that judges turns: ``eager``, ``end``, ``resumed``)
+``turn.ended``         turn, utterance (the turn's last; None for keys), text (keys as bullets), speech_ended (None
+                       where only a transcript told of it, and for keys), reason; of words: continues (whether it goes
+                       on with the turn before, whose answer is withdrawn), guessed (whether its answer was begun
+                       already); of keys: keyed (true)
+``false_interruption`` turn, utterance (the agent's), onset, backchannel (whether it was "mm-hm" or the like), reason
+``barge_in``           turn, utterance (the agent's), onset, trigger (``speech``, ``transcript``, ``dtmf``); the
+                       reason is in the decision to ``cut``
+``reply.started``      turn (the newest when it began: a guess's is the one before), utterance
+``reply.token``        turn (first text of the reply arrived)
+``reply.text``         turn, utterance, text (a sentence that is to be said)
+``reply.audio``        turn, utterance (first synthesised audio arrived)
+``reply.audible``      utterance (first audio left for the carrier)
+``reply.ducked``       utterance (from here on more quiet)
+``reply.paused``       utterance, position (samples of it that had been heard, by marks and clock); with a
+                       ``clear.sent`` where anything of it was on the line
+``reply.resumed``      utterance, position (where it goes on), repeated_ms (what of it plays again; 0 after ducking)
+``reply.ended``        turn, utterance, said, heard, complete, interrupted_by, certainty
+``decision``           what (see below), reason (one line, for people)
+``dtmf``               digit (``•`` unless digits are asked for)
+``mark``               name, status (the application's own marks: ``played``, ``cleared``, ``lost``)
+``provider.failed``    role (``stt``, ``llm``, ``tts``, ``turn_detection``), provider, message
+``provider.ready``     role, provider
+``media.bad``          problem, detail (the first twenty of a kind; all are counted in the outcome)
+``call.ended``         ended_by, reason
+====================== =============================================================================================
+
+What is decided:
+
+- while somebody speaks into the agent's words: ``pause``, ``duck``, ``carry on``, ``cut``; of a reply that nobody has
+  heard yet: ``drop``; after a cut for nothing: ``say the rest``;
+- of words that are not answered: ``no turn: artefact``, ``no turn: backchannel``, ``no turn: duplicate``,
+  ``no turn: echo``, ``no turn: late``, ``no turn: too short``; where no words came: ``ask again``;
+- of answers that are begun early: ``guess``, ``take back the guess``;
+- while nothing is said: ``fill``, ``ask whether the caller is there``, ``announce the end``, ``say goodbye``;
+- of keys: ``begin the entry again``; of the line: ``echo``; of a dialogue: ``flow``;
+- where something fails: ``apologise``, ``end the reply``, ``end without a word``, ``ask the other strategies``,
+  ``go on without the turn detector``.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from callengine.brain.dialogue import PreparedFlow
 from callengine.brain.flows.message import message_flow
 from callengine.call.parts import CallParts
 from callengine.errors import ConfigurationError, MissingExtra
-from callengine.ports import EchoCanceller, LanguageModel, SentenceEncoder
+from callengine.ports import EchoCanceller, LanguageModel, SentenceEncoder, TurnDetector, TurnDetectorModel
 from callengine.providers.echo.webrtc import WebRtcEchoCanceller
 from callengine.providers.llm.discover import Found, find_language_model
 
@@ -55,11 +55,12 @@ async def load_parts(
     progress: Progress | None = None,
     environ: Mapping[str, str] | None = None,
     models: LocalModels | None = None,
+    inline: bool = False,
 ) -> AsyncIterator[CallParts]:
     """Everything that ``agent`` names, and the embedded or discovered parts for what it does not.
 
-    ``models`` are embedded models that are loaded already. Raises `MissingExtra` where packages are not installed,
-    `ConfigurationError` where a part cannot do what the agent wants.
+    ``models`` are embedded models that are loaded already; ``inline`` runs others without threads. Raises
+    `MissingExtra` where packages are not installed, `ConfigurationError` where a part cannot do what the agent wants.
     """
     if agent.stt is None or agent.tts is None:
         _check_language(agent)
@@ -68,7 +69,7 @@ async def load_parts(
         stt = agent.stt or (await local.get("the embedded speech recogniser")).stt
         tts = agent.tts or (await local.get("the embedded voice")).tts
         llm, flow = (None, None) if story else await _brain(agent, local, os.environ if environ is None else environ)
-        yield CallParts(stt, tts, llm, flow, _echo(agent))
+        yield CallParts(stt, tts, llm, flow, _echo(agent), await _turn_detector(agent, progress, inline))
 
 
 def _check_language(agent: Agent) -> None:
@@ -102,6 +103,15 @@ async def _encoder(agent: Agent, local: _Local) -> SentenceEncoder | None:
     if local.models is None and agent.stt is not None and agent.tts is not None:
         return None  # a program that brings its own speech parts does not pay for the embedded models
     return (await local.get("the embedded sentence encoder")).encoder
+
+
+async def _turn_detector(agent: Agent, progress: Progress | None, inline: bool) -> TurnDetector | None:
+    detector = agent.turn_detector
+    if not isinstance(detector, TurnDetectorModel):
+        return detector
+    if progress is not None:
+        progress("the turn detector", 0.0)
+    return await detector.load(inline=inline)
 
 
 def _echo(agent: Agent) -> EchoCanceller | None:

@@ -9,7 +9,7 @@ import attrs
 
 from callengine.brain.sentences import SentenceChunker
 from callengine.call.settings import SenderSettings
-from callengine.turns.settings import TurnSettings
+from callengine.turns.settings import Endpointing, Interruption, TurnSettings
 from callengine.turns.voice_activity import VadSettings
 
 CHARACTERS_A_SECOND = 15.0
@@ -44,7 +44,7 @@ class Scenario:
     interrupt_every: int = 3
     interrupt_after: float = 1.5
     """Into the reply's playout."""
-    min_interruption: float = attrs.field(default=TurnSettings().min_interruption)
+    min_interruption: float = attrs.field(default=Interruption().min_duration)
     min_speech: float = attrs.field(default=VadSettings().min_speech)
     pause: float = attrs.field(default=VadSettings().pause)
     min_silence: float = attrs.field(default=VadSettings().min_silence)
@@ -57,7 +57,10 @@ class Scenario:
     @property
     def turns(self) -> TurnSettings:
         """The agent's."""
-        return TurnSettings(min_interruption=self.min_interruption)
+        return TurnSettings(
+            interruption=Interruption(mode="cut", min_duration=self.min_interruption, guard=0.0),
+            endpointing=Endpointing(mode="fixed", min_delay=0.0, max_delay=0.0),
+        )
 
     @property
     def tokens(self) -> list[str]:

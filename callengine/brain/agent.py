@@ -6,13 +6,21 @@ from typing import TYPE_CHECKING, Literal
 
 import attrs
 
+from callengine.audio.clip import Clip
 from callengine.errors import ConfigurationError
-from callengine.ports import EchoCanceller, LanguageModel, SpeechToText, TextToSpeech
+from callengine.ports import EchoCanceller, LanguageModel, SpeechToText, TextToSpeech, TurnDetector, TurnDetectorModel
+from callengine.turns.digits import DigitSettings
+from callengine.turns.patience import PatienceSettings
 from callengine.turns.settings import TurnSettings
 from callengine.turns.voice_activity import VadSettings
 
 if TYPE_CHECKING:
     from callengine.brain.flow import Flow
+
+
+def _positive(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if not value > 0:
+        raise ConfigurationError(f"{attribute.name} is {value}: give seconds, more than 0")
 
 
 @attrs.frozen(kw_only=True)
@@ -25,8 +33,8 @@ class Agent:
 
     prompt: str = ""
     """What a language model is told about its job. Without a model it is not followed: see ``flow``."""
-    greeting: str = ""
-    """The first thing said, as soon as the call is there. Empty: the caller begins."""
+    greeting: str | Clip = ""
+    """The first thing said, as soon as the call is there: text, or a recording of it. Empty: the caller begins."""
     flow: Flow | None = None
     """A dialogue of intents and slots that answers instead of a language model."""
     language: str = "en"
@@ -35,12 +43,20 @@ class Agent:
     llm: LanguageModel | None = None
     tts: TextToSpeech | None = None
     turns: TurnSettings = TurnSettings()
+    turn_detector: TurnDetector | TurnDetectorModel | None = None
+    """A model that listens whether the caller has finished, such as ``SmartTurn()``; None: his words and his silence
+    decide."""
     vad: VadSettings = VadSettings()
     """When sound on the line counts as speech; ``sample_rate`` is set by the call."""
     aec: Literal["auto", "on", "off"] = "auto"
     """Echo cancellation ahead of the VAD and the recogniser (a recording has the line as it was). ``auto``, if a
     canceller is installed: throughout on a line where an echo was found, not at all on one without."""
     echo_canceller: EchoCanceller | None = None
+    thinking: tuple[str | Clip, ...] = ("One moment, please.", "I'm still on it, one moment.")
+    """Fillers while a reply takes long, lines or sounds, one after the other and then the last one again; what is left
+    of one is dropped when the reply comes. Empty for none."""
+    thinking_after: float = attrs.field(default=2.5, validator=_positive)
+    """Seconds of silence before each of them."""
     apology: str = "I'm sorry, something went wrong on my side. Could you say that again, please?"
     """Said when a reply failed before anything of it was heard."""
     drain_notice: str = "I'm sorry, I have to end this call now. Please call again in a few minutes."
@@ -49,6 +65,16 @@ class Agent:
     """Said before the call is given up, if the voice still works."""
     not_understood: str = "Sorry, I didn't catch that. Could you say it again?"
     """Said when the caller spoke and no words came of it."""
+    digits: DigitSettings = DigitSettings()
+    """When an entry that the caller keys in is over."""
+    patience: PatienceSettings = PatienceSettings()
+    """When a silent caller is asked for, and how long a call may last."""
+    away_prompt: str = "Are you still there?"
+    """Said to a caller who has been silent for long."""
+    goodbye: str = "Thank you for calling. Goodbye."
+    """Said before the call is ended because the caller is away, or because it has lasted as long as it may."""
+    time_warning: str = "We have to finish in a minute. Is there anything else?"
+    """Said some time before the longest duration of a call."""
 
     def __attrs_post_init__(self) -> None:
         if self.flow is not None and self.llm is not None:

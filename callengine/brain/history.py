@@ -15,6 +15,7 @@ INTERRUPTED = "[interrupted by the caller]"
 class _Entry:
     caller: bool
     text: str
+    cut: bool = False
 
 
 class History:
@@ -32,7 +33,17 @@ class History:
         if heard.complete and heard.said:
             self._entries.append(_Entry(False, heard.said))
         elif heard.heard:
-            self._entries.append(_Entry(False, f"{heard.heard} {INTERRUPTED}"))
+            self._entries.append(_Entry(False, f"{heard.heard} {INTERRUPTED}", cut=True))
+
+    def take_back(self) -> None:
+        """The caller went on so soon that the answer he cut is withdrawn: he heard hardly a word of it."""
+        if self._entries and self._entries[-1].cut:
+            self._entries.pop()
+
+    def forget_turn(self) -> None:
+        """The caller's last turn was only guessed, and wrong."""
+        if self._entries and self._entries[-1].caller:
+            self._entries.pop()
 
     def unanswered(self) -> str:
         """What the caller said since the agent was last heard."""

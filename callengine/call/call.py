@@ -8,12 +8,14 @@ from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
 from functools import partial
 
+import attrs
 import trio
 
 from callengine.audio.clip import Clip
-from callengine.call.conductor import CallerTurn, Item
 from callengine.call.desk import Desk
 from callengine.call.held import PartFailed
+from callengine.call.inbox import Inbox
+from callengine.call.items import CallerTurn, Item
 from callengine.call.line import Line
 from callengine.call.parts import CallInfo, CallSetup, Connection
 from callengine.call.reply import Speaker
@@ -24,6 +26,7 @@ from callengine.errors import CallEnded, ConfigurationError, ProviderError
 from callengine.journal import Journal
 from callengine.outcome import EndedBy, Outcome
 from callengine.records.turns import turns_of
+from callengine.turns.entities import EntityKind, Expectation
 from callengine.turns.heard import Heard
 
 log = logging.getLogger(__name__)
@@ -60,8 +63,10 @@ class Call:
         self._ended_at = self.started_at
         self._ended = trio.Event()
         self._live = trio.CancelScope()
-        self._items_in, self._items = trio.open_memory_channel[Item](setup.settings.max_facts)
+        self._goodbye: str | None = None
+        self._leave = trio.Event()
         self._line = Line(connection, setup, journal, self)
+        self._inbox = Inbox(setup.settings.max_facts, self._line.conductor.post)
 
     # --- its life ---------------------------------------------------------------------------------------------------
 
@@ -97,6 +102,9 @@ class Call:
                             nursery.start_soon(self._child, part, child)
                         if self._setup.story is None:
                             nursery.start_soon(self._child, "desk", self._desk)
+                        else:
+                            nursery.start_soon(self._child, "announcement", self._announce)
+                        nursery.start_soon(self._child, "goodbye", self._take_leave)
                         await trio.sleep_forever()
         finally:
             await self._line.close(polite=self._end is not None and self._end[0] != "caller")
@@ -138,6 +146,26 @@ class Call:
         await self._child("story", partial(tell, story, self, self._setup.services.story_threads))
         self.finish("agent", "the story ended")
 
+    async def _announce(self) -> None:
+        """Tell a story's caller that the call will end; its program need not know."""
+        await self._inbox.ends_soon.wait()
+        with suppress(ProviderError):
+            await self.speaker.say(self.agent.time_warning)
+
+    async def _take_leave(self) -> None:
+        await self._leave.wait()
+        assert self._goodbye is not None
+        await self._say_last(self.agent.goodbye, "agent", self._goodbye)
+
+    def say_goodbye(self, reason: str) -> None:
+        """Say goodbye in place of everything else, and end the call."""
+        self._goodbye = reason
+        self._leave.set()
+
+    def hung_up(self, reason: str) -> None:
+        """End the call now, for the agent."""
+        self.finish("agent", reason)
+
     def finish(self, by: EndedBy, reason: str) -> None:
         """The call is over. The first reason counts, and a call that is saying its last words has one already."""
         if self._end is None:
@@ -169,7 +197,7 @@ class Call:
     def deliver(self, item: Item) -> None:
         """Give the program something to deal with; it never waits."""
         try:
-            self._items_in.send_nowait(item)
+            self._inbox.put(item)
         except trio.WouldBlock:
             self.finish("failed", "overload: the program does not listen")
 
@@ -255,7 +283,7 @@ class Call:
         conductor.on_partial = watch
         try:
             with trio.CancelScope() if watch is None else watch.scope:
-                finished, turn = await unless(self._ended, lambda: self._next_turn(timeout))
+                finished, turn = await unless(self._ended, lambda: self._inbox.next_turn(timeout, self._caller_quiet))
         finally:
             conductor.on_partial = None
         if watch is not None and watch.error is not None:
@@ -264,26 +292,8 @@ class Call:
             raise CallEnded(self.outcome)
         return turn
 
-    async def _next_turn(self, timeout: float | None) -> CallerTurn | None:
-        with trio.move_on_after(float("inf") if timeout is None else timeout):
-            return await self._turn()
-        conductor = self._line.conductor
-        if not conductor.caller_quiet.is_set():  # he is speaking, or his words are on their way: hear him out
-            finished, turn = await unless(conductor.caller_quiet, self._turn)
-            if finished:
-                return turn
-        with suppress(trio.WouldBlock):
-            while True:
-                item = self._items.receive_nowait()
-                if isinstance(item, CallerTurn):
-                    return item
-        return None
-
-    async def _turn(self) -> CallerTurn:
-        while True:
-            item = await self._items.receive()
-            if isinstance(item, CallerTurn):
-                return item
+    def _caller_quiet(self) -> trio.Event:
+        return self._line.conductor.caller_quiet
 
     def part(self, error: ProviderError) -> str:
         """The part of the call that a provider's error is about, for an outcome's reason."""
@@ -293,8 +303,58 @@ class Call:
         return "tts" if error.provider == tts.name else error.provider
 
     async def next_item(self) -> Item:
-        """What the desk has to deal with next."""
-        return await self._items.receive()
+        """What the program has to deal with next."""
+        return await self._inbox.next_item()
+
+    async def silent_for(self, seconds: float) -> None:
+        """Wait until the agent has said nothing for so long, and neither waited for the caller."""
+        since = trio.current_time()
+        while trio.current_time() < since + seconds:
+            await trio.sleep_until(since + seconds)
+            if self._inbox.waiting or self._line.sender.current is not None:
+                since = trio.current_time()
+            since = max(since, self._line.sender.audible_until)
+
+    async def collect_digits(
+        self,
+        *,
+        max_length: int | None = None,
+        terminator: str | None = "#",
+        timeout: float = 10.0,
+        inter_digit: float | None = None,
+    ) -> str:
+        """What the caller keys in next, in one entry; empty where he keys in nothing within ``timeout`` seconds.
+
+        The entry is over with its ``max_length``-th key, the ``terminator`` (not part of it), or ``inter_digit``
+        seconds (None: the agent's) after the last key. Keys that came before they were asked for count. What the caller
+        says meanwhile is kept for `listen`. Raises `CallEnded`, and `ConfigurationError` for settings that cannot work.
+        """
+        self._check()
+        usual = self.agent.digits
+        settings = attrs.evolve(
+            usual,
+            max_length=max_length,
+            terminator=terminator,
+            inter_digit=usual.inter_digit if inter_digit is None else inter_digit,
+        )
+        conductor = self._line.conductor
+        conductor.expect_digits(settings)
+        try:
+            finished, turn = await unless(
+                self._ended, lambda: self._inbox.next_turn(timeout, self._caller_quiet, keyed=True)
+            )
+        finally:
+            conductor.expect_digits(None)
+        if not finished:
+            raise CallEnded(self.outcome)
+        return "" if turn is None else turn.text
+
+    def expect(self, kind: EntityKind, *, length: int | None = None) -> None:
+        """Say what the caller will be asked for: he is not interrupted in the middle of it, however long he pauses (up
+        to ``Endpointing.entity_delay``). ``length`` is the number of digits or letters, where it is known. It holds
+        until his next turn has ended. The engine guesses it from the agent's questions, in English."""
+        self._check()
+        self._line.conductor.expect(Expectation(kind, length))
 
     async def mark(self, name: str) -> MarkOutcome:
         """Wait until everything said so far was played: ``played``, ``cleared`` (it was thrown away), or ``lost``.
@@ -305,8 +365,11 @@ class Call:
         self._check()
         sender = self._line.sender
         with sender.mark(name) as mark:
-            with trio.move_on_after(sender.remaining + MARK_MARGIN):
-                await unless(self._ended, mark.settled.wait)
+            while not (mark.settled.is_set() or self._ended.is_set()):
+                with trio.move_on_after(sender.remaining + MARK_MARGIN):
+                    await unless(self._ended, mark.settled.wait)
+                if not sender.paused:  # a pause does not count
+                    break
             lost = self._ended.is_set() and mark.status == "cleared"  # what the end of a call clears is lost
             status: MarkOutcome = "lost" if lost else mark.status
             self.journal.note("mark", name=name, status=status)
@@ -315,7 +378,7 @@ class Call:
     def clear(self) -> None:
         """Empty the line: what is being said is cut, as if the caller had interrupted. Raises `CallEnded`."""
         self._check()
-        self._line.sender.cut("application")
+        self._line.conductor.interrupt()
 
     async def hang_up(self, reason: str = "the agent hung up") -> None:
         """End the call. What is still being said is cut: wait for `say` first."""

@@ -6,16 +6,21 @@ Turns come one after the other; a reply that is cut returns at once, so the next
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
+import trio
 
+from callengine.audio.clip import Clip
 from callengine.brain.agent import Agent
 from callengine.brain.history import History
 from callengine.brain.prompt import system_prompt
-from callengine.call.conductor import CallerTurn, NotUnderstood, Unfinished
+from callengine.call.items import Away, EndsSoon, NotUnderstood, OpenTurn, Unfinished
+from callengine.call.writing import TextSource
+from callengine.cleanup import single, unless
 from callengine.errors import CallEnded, ProviderError
 from callengine.turns.heard import Heard
 
@@ -47,13 +52,16 @@ class Desk:
         while True:
             item = await self._call.next_item()
             match item:
-                case CallerTurn():
-                    self._history.caller_said(item.text)
-                    await self._attempt(self._answer)
+                case OpenTurn():
+                    await self._take_turn(item)
                 case Unfinished():
                     await self._attempt(partial(self._say, item.text))
                 case NotUnderstood():
                     await self._attempt(partial(self._say, self._agent.not_understood))
+                case Away():
+                    await self._attempt(partial(self._say, self._agent.away_prompt))
+                case EndsSoon():
+                    await self._attempt(partial(self._say, self._agent.time_warning))
 
     async def _attempt(self, reply: Callable[[], Awaitable[Heard | None]]) -> None:
         """Reply; apologise where that fails, and give the call up after too many failures in a row."""
@@ -79,12 +87,14 @@ class Desk:
             except ProviderError as voice:  # silence would be worse than another try
                 error = voice
 
-    async def _say(self, what: str | AsyncIterable[str], *, may_wait: bool = True) -> Heard:
+    async def _say(
+        self, what: str | TextSource | Clip, *, may_wait: bool = True, may_think: Callable[[], bool] | None = None
+    ) -> Heard:
         """Say it; where the voice breaks off on the way, say the rest.
 
         Raises `ProviderError` where the voice breaks off again.
         """
-        heard = await self._say_once(what, may_wait=may_wait)
+        heard = await self._say_once(what, may_wait=may_wait, may_think=may_think)
         if not _broke_off(heard):
             return heard
         self._call.journal.note("decision", what="say the rest", reason="the voice broke off")
@@ -97,17 +107,34 @@ class Desk:
             heard=f"{heard.heard} {rest.heard}".strip(),
         )
 
-    async def _say_once(self, what: str | AsyncIterable[str], *, may_wait: bool = True) -> Heard:
-        heard = await self._call.speaker.say(what, may_wait=may_wait)
+    async def _say_once(
+        self, what: str | TextSource | Clip, *, may_wait: bool = True, may_think: Callable[[], bool] | None = None
+    ) -> Heard:
+        heard = await self._call.speaker.say(what, may_wait=may_wait, may_think=may_think)
         self._history.agent_said(heard)
         return heard
 
-    async def _answer(self) -> Heard | None:
+    async def _take_turn(self, turn: OpenTurn) -> None:
+        if turn.turn.continues:
+            self._history.take_back()
+        text = turn.turn.text
+        if turn.turn.keyed and self._dialogue is None:
+            text = f"[keyed in: {text or 'nothing'}]"
+        self._history.caller_said(text)
         if self._dialogue is not None:
-            return await self._answer_by_flow(self._dialogue)
+            await self._attempt(partial(self._answer_by_flow, self._dialogue))
+            return
         assert self._writer is not None
-        async with self._writer.reply(self._history.messages(self._system)) as text:
-            heard = await self._say(text)
+        before = self._writer.pieces
+        finished, _ = await unless(turn.withdrawn, partial(self._attempt, partial(self._answer_by_model, turn)))
+        if not finished and not turn.certain.is_set():
+            self._history.forget_turn()
+            self._call.counters["pieces of text guessed for nothing"] += self._writer.pieces - before
+
+    async def _answer_by_model(self, turn: OpenTurn) -> Heard | None:
+        assert self._writer is not None
+        source = partial(self._writer.reply, self._history.messages(self._system))
+        heard = await self._say(source, may_think=turn.certain.is_set)
         if not heard.said and heard.cut_by is None:
             raise ProviderError("llm", "a reply without any words")
         return heard
@@ -133,13 +160,39 @@ class Desk:
     async def _act(self, dialogue: Dialogue, action: FlowAction) -> FlowReply:
         """Run a flow's function: the user's code, whose failure is told to the caller and is not the call's end."""
         try:
-            result = await action.function(self._call, action.slots)
+            async with self._filling():
+                result = await action.function(self._call, action.slots)
         except CallEnded:
             raise
         except Exception:
             log.exception("call %s: the action of %r failed", self._call.id, action.name)
             return dialogue.failed()
         return dialogue.acted(result)
+
+    @asynccontextmanager
+    async def _filling(self) -> AsyncIterator[None]:
+        """Say fillers while what is in here takes long; they end with it."""
+        agent = self._agent
+
+        async def fill() -> None:
+            fillers = iter(agent.thinking)
+            line: str | Clip | None = None
+            while True:
+                await self._call.silent_for(agent.thinking_after)
+                line = next(fillers, line)
+                if line is None:
+                    return
+                self._call.journal.note("decision", what="fill", reason="the action is not done yet")
+                with suppress(ProviderError):  # the next sentence says so, if there is a voice at all
+                    await self._call.speaker.say(line)
+
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fill)
+                yield
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise single(group) from None
 
 
 def _broke_off(heard: Heard) -> bool:

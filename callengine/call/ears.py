@@ -56,6 +56,12 @@ class FarEnd:
         """A slice went out; ``starts`` is when it plays."""
         self._slices.append((starts, to_pcm(audio, self._format.encoding)))
 
+    def cleared(self, at: float) -> None:
+        """What would play from then on was thrown away."""
+        rate = self._format.sample_rate
+        kept = [(starts, pcm[: round((at - starts) * rate)]) for starts, pcm in self._slices if starts < at]
+        self._slices = deque(kept)
+
     def frame(self, at: float, samples: int) -> Pcm:
         """What plays from ``at`` on; zeros where nothing does."""
         rate = self._format.sample_rate

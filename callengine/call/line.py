@@ -12,10 +12,12 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 import attrs
+import trio
 
 from callengine.audio.format import AudioFormat
 from callengine.audio.ring import AudioRing
-from callengine.call.conductor import Conductor, Item
+from callengine.call.attendant import Host
+from callengine.call.conductor import Conductor
 from callengine.call.ears import Ears
 from callengine.call.held import HeldSession
 from callengine.call.llm import Writer
@@ -25,7 +27,9 @@ from callengine.call.reply import Speaker
 from callengine.call.sender import Sender
 from callengine.call.stt import Transcriber
 from callengine.call.tts import Voice
+from callengine.call.turn_detection import TurnWatch
 from callengine.call.vad import VoiceWatch
+from callengine.call.writing import Thinking
 from callengine.cleanup import bounded_cleanup
 from callengine.errors import SocketClosed
 from callengine.events import Fact
@@ -33,21 +37,22 @@ from callengine.journal import Journal
 from callengine.outcome import EndedBy
 from callengine.ports import SessionContext
 from callengine.services.vad_bank import VadRow
+from callengine.turns.digits import DigitCollector
+from callengine.turns.patience import Patience
+from callengine.turns.settings import Preemption
+from callengine.turns.turn_taking import TurnTaker
 from callengine.turns.voice_activity import VoiceActivity
 
 _PROTOCOL_ERRORS = (1002, 1003, 1007, 1009)
 """WebSocket close codes that say that somebody broke the protocol (RFC 6455, section 7.4.1)."""
 
 
-class LineOwner(Protocol):
+class LineOwner(Host, Protocol):
     """The call, as its line sees it."""
 
     @property
     def ended(self) -> bool:
         """Whether the call is over."""
-
-    def deliver(self, item: Item) -> None:
-        """Something that the program has to deal with."""
 
     def finish(self, by: EndedBy, reason: str) -> None:
         """The call is over."""
@@ -78,11 +83,13 @@ class Line:
             fail=lambda error: owner.failed("sender", error),
         )
         self.conductor = Conductor(
-            setup.agent.turns,
+            self._turn_taker(),
             self.sender,
             journal,
+            DigitCollector(setup.agent.digits),
+            self._patience(),
+            owner,
             max_facts=setup.settings.max_facts,
-            deliver=owner.deliver,
             overload=lambda: owner.finish("failed", f"overload: more than {setup.settings.max_facts} facts wait"),
         )
         self._reader = Reader(
@@ -93,6 +100,7 @@ class Line:
             ring=self._ring,
             journal=journal,
             on_mark=self.sender.echoed,
+            on_key=self.conductor.key_pressed,
         )
         self._open_providers(connection.stream.call_id)
 
@@ -108,6 +116,11 @@ class Line:
             self._post,
             final_timeout=agent.turns.final_timeout,
         )
+        self._turn_watch = None
+        if parts.turn_detector is not None:
+            self._turn_watch = TurnWatch(
+                parts.turn_detector, context, self._ring, self._journal, self._post, settings=settings.turn_detection
+            )
         self._tts = HeldSession("tts", parts.tts, context, self._journal)
         self._llm = None if parts.llm is None else HeldSession("llm", parts.llm, context, self._journal)
         self.writer = None if self._llm is None else Writer(self._llm, timeout=settings.first_text)
@@ -121,7 +134,33 @@ class Line:
             next_text=settings.next_text,
             ended=lambda: self._owner.ended,
             turn=lambda: self.conductor.turn,
+            post=self._post,
+            thinking=Thinking(
+                after=agent.thinking_after,
+                fillers=agent.thinking,
+                audible_until=lambda: self.sender.audible_until,
+            ),
         )
+
+    def _patience(self) -> Patience:
+        agent = self._setup.agent
+        settings = agent.patience
+        if self._setup.story is not None:  # what a silent caller is told is the story's business
+            settings = attrs.evolve(settings, away_after=None)
+        return Patience(
+            settings,
+            trio.current_time(),
+            final_timeout=agent.turns.final_timeout,
+            last_words=self._setup.settings.last_words,
+        )
+
+    def _turn_taker(self) -> TurnTaker:
+        agent, settings = self._setup.agent, self._setup.agent.turns
+        if self._setup.story is not None or self._setup.parts.llm is None:
+            # what a story does with a turn, and what a flow makes of one, cannot be taken back
+            settings = attrs.evolve(settings, preemption=Preemption(enabled=False))
+        detector = self._setup.parts.turn_detector is not None
+        return TurnTaker(settings, language=agent.language, detector=detector)
 
     def _post(self, fact: Fact) -> None:
         self.conductor.post(fact)
@@ -135,7 +174,9 @@ class Line:
             self._journal,
             self._post,
             self._reader.when,
+            self._turn_watch,
         )
+        self.conductor.on_turn_end = watch.turn_ended
         with self._setup.services.vad_bank.join(
             on_probability=watch.on_probability,
             on_fault=lambda error: self._owner.failed("vad", error),
@@ -152,10 +193,10 @@ class Line:
                 echo=echo,
                 aec=self._setup.agent.aec,
                 audible_until=lambda: self.sender.audible_until,
-                on_heard=self._transcriber.audio_arrived,
+                on_heard=self._heard,
             )
             if ears.far_end is not None:
-                self.sender.on_sent = ears.far_end.sent
+                self.sender.on_sent, self.sender.on_cleared = ears.far_end.sent, ears.far_end.cleared
             self._reader.on_audio = ears.hear
             self.sender.probe()
             children: dict[str, Callable[[], Awaitable[None]]] = {
@@ -166,7 +207,15 @@ class Line:
             }
             if self._llm is not None:
                 children["llm"] = self._llm.run
+            if self._turn_watch is not None:
+                children["turn_detection"] = self._turn_watch.run
             yield children
+
+    def _heard(self) -> None:
+        """The ring has more of the caller."""
+        self._transcriber.audio_arrived()
+        if self._turn_watch is not None:
+            self._turn_watch.audio_arrived()
 
     async def _read(self) -> None:
         try:
@@ -185,10 +234,11 @@ class Line:
 
     def counters(self) -> Counter[str]:
         """What was dropped, refused or repeated, by name."""
-        counts = Counter(self._reader.counters)
+        counts = self._reader.counters + self.conductor.counters
         counts["underruns"] = self.sender.underruns
         counts["recogniser restarts"] = self._transcriber.restarts
         counts["caller's samples lost to the recogniser"] = self._ring.dropped
         counts["VAD windows dropped"] = 0 if self._row is None else self._row.dropped
         counts["journal records dropped"] = self._journal.dropped
+        counts["turn verdicts given up"] = 0 if self._turn_watch is None else self._turn_watch.given_up
         return +counts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import trio
@@ -19,6 +19,8 @@ class Writer:
     def __init__(self, held: HeldSession[LlmSession], *, timeout: float) -> None:
         self._held = held
         self._timeout = timeout
+        self.pieces = 0
+        """Pieces of text that were received so far: about as many tokens."""
 
     @asynccontextmanager
     async def reply(self, messages: Sequence[Message]) -> AsyncIterator[AsyncIterator[str]]:
@@ -31,9 +33,12 @@ class Writer:
             async with AsyncExitStack() as stack:
                 with blame("llm"):
                     events = await stack.enter_async_context(session.reply(messages))
-                yield _Texts(events, self._held)
+                yield _Texts(events, self._held, self._received)
         except BaseExceptionGroup as group:  # a model's own nursery
             raise single(group) from None
+
+    def _received(self) -> None:
+        self.pieces += 1
 
     async def _session(self) -> LlmSession:
         with trio.move_on_after(self._timeout):
@@ -44,9 +49,12 @@ class Writer:
 class _Texts:
     """The texts among a stream's events. Not a generator: it can be left half read."""
 
-    def __init__(self, events: AsyncIterator[LlmEvent], held: HeldSession[LlmSession]) -> None:
+    def __init__(
+        self, events: AsyncIterator[LlmEvent], held: HeldSession[LlmSession], received: Callable[[], None]
+    ) -> None:
         self._events = events
         self._held = held
+        self._received = received
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self
@@ -57,6 +65,7 @@ class _Texts:
                 with blame("llm"):
                     event = await anext(self._events)
                 if isinstance(event, TextDelta) and event.text:
+                    self._received()
                     return event.text
         except ProviderError as error:
             self._held.broken(error)

@@ -18,6 +18,7 @@ from callengine.ports import (
     SpeechToText,
     StreamStarted,
     TextToSpeech,
+    TurnDetector,
 )
 from callengine.services.metronome import Metronome
 from callengine.services.vad_bank import VadBank
@@ -36,6 +37,7 @@ class CallParts:
     llm: LanguageModel | None = None
     flow: PreparedFlow | None = None
     echo: EchoCanceller | None = None
+    turn_detector: TurnDetector | None = None
 
 
 @attrs.frozen

@@ -42,6 +42,7 @@ class Reader:
         ring: AudioRing,
         journal: Journal,
         on_mark: Callable[[str], None],
+        on_key: Callable[[str], None],
     ) -> None:
         self._early = early
         self._socket = socket
@@ -51,6 +52,7 @@ class Reader:
         self._journal = journal
         self._width = audio_format.sample_width
         self._on_mark = on_mark
+        self._on_key = on_key
         self.on_audio: Callable[[bytes], None] = lambda _: None
         self._received = 0
         self._arrived = trio.current_time()
@@ -89,6 +91,7 @@ class Reader:
                 self._on_mark(name)
             case DtmfPressed(digit=digit):
                 self._journal.note("dtmf", digit=digit if self._journal.settings.digits else "•")
+                self._on_key(digit)
             case Ignored(kind=kind):
                 self.counters[f"ignored: {kind}"] += 1
             case StreamStarted():

@@ -15,27 +15,15 @@ from callengine.audio.clip import Clip
 from callengine.audio.convert import from_pcm
 from callengine.audio.format import AudioFormat
 from callengine.audio.resample import Resampler
-from callengine.brain.sentences import SentenceChunker
-from callengine.brain.speakable import speakable
 from callengine.call.sender import Sender
 from callengine.call.tts import Voice
 from callengine.call.utterance import Utterance
+from callengine.call.writing import Filler, Progress, Scribe, Spoken, TextSource, Thinking
 from callengine.cleanup import single
 from callengine.errors import ProviderError
+from callengine.events import Fact, ReplyText
 from callengine.journal import Journal
 from callengine.turns.heard import Heard
-
-MAX_SENTENCES = 64
-"""Sentences that may wait to be spoken: minutes of speech. A model that is further ahead waits."""
-
-
-@attrs.define
-class _Progress:
-    """What has happened so far in one reply, for the journal and the error paths."""
-
-    turn: int
-    token: bool = False
-    audio: bool = False
 
 
 class Speaker:
@@ -53,6 +41,8 @@ class Speaker:
         next_text: float,
         ended: Callable[[], bool],
         turn: Callable[[], int],
+        post: Callable[[Fact], None],
+        thinking: Thinking,
     ) -> None:
         self._sender = sender
         self._voice = voice
@@ -63,6 +53,8 @@ class Speaker:
         self._next_text = next_text
         self._ended = ended
         self._turn = turn
+        self._post = post
+        self._thinking = thinking
         self._closing = False
 
     async def say_last(self, words: str) -> Heard:
@@ -72,21 +64,34 @@ class Speaker:
         return await self._say(words, interruptible=False, may_wait=False, last=True)
 
     async def say(
-        self, what: str | AsyncIterable[str] | Clip, *, interruptible: bool = True, may_wait: bool = True
+        self,
+        what: str | AsyncIterable[str] | TextSource | Clip,
+        *,
+        interruptible: bool = True,
+        may_wait: bool = True,
+        may_think: Callable[[], bool] | None = None,
     ) -> Heard:
         """Say text, text as it is being written, or a clip; returns when it was played or cut, with what was heard.
+
+        ``may_think`` says, whenever the text is slow, whether a filler may be said; None: never.
 
         Raises `ProviderError` when the text or the voice failed before anything was said; later failures end the
         utterance with what there is. Once the call says its last words, this waits for the call's end.
         """
         if self._closing:
             await trio.sleep_forever()
-        return await self._say(what, interruptible=interruptible, may_wait=may_wait)
+        return await self._say(what, interruptible=interruptible, may_wait=may_wait, may_think=may_think)
 
     async def _say(
-        self, what: str | AsyncIterable[str] | Clip, *, interruptible: bool, may_wait: bool, last: bool = False
+        self,
+        what: str | AsyncIterable[str] | TextSource | Clip,
+        *,
+        interruptible: bool,
+        may_wait: bool,
+        last: bool = False,
+        may_think: Callable[[], bool] | None = None,
     ) -> Heard:
-        progress = _Progress(self._turn())
+        progress = Progress(self._turn())
         utterance = None
         try:
             async with self._sender.utterance(
@@ -95,9 +100,12 @@ class Speaker:
                 if self._closing and not last:  # it waited for the line, and comes too late
                     self._sender.cut("application")
                 if isinstance(what, Clip):
+                    utterance.spoken.plan(what.text)
+                    utterance.spoken.begin_piece()
+                    self._post(ReplyText(trio.current_time(), utterance.number, what.text))
                     await self._play(what, utterance)
                 else:
-                    await self._speak(what, utterance, progress)
+                    await self._speak(what, utterance, progress, may_think)
         except BaseExceptionGroup as group:
             raise single(group) from None
         finally:
@@ -107,7 +115,7 @@ class Speaker:
         assert utterance.result is not None
         return utterance.result
 
-    def _note_end(self, progress: _Progress, number: int, heard: Heard) -> None:
+    def _note_end(self, progress: Progress, number: int, heard: Heard) -> None:
         self._journal.note(
             "reply.ended",
             turn=progress.turn,
@@ -119,70 +127,61 @@ class Speaker:
             certainty=heard.certainty,
         )
 
-    async def _speak(self, text: str | AsyncIterable[str], utterance: Utterance, progress: _Progress) -> None:
+    async def _speak(
+        self,
+        text: str | AsyncIterable[str] | TextSource,
+        utterance: Utterance,
+        progress: Progress,
+        may_think: Callable[[], bool] | None,
+    ) -> None:
+        scribe = Scribe(
+            utterance,
+            progress,
+            self._journal,
+            language=self._language,
+            first_text=self._first_text,
+            next_text=self._next_text,
+            thinking=None if may_think is None else attrs.evolve(self._thinking, allowed=may_think),
+            post=self._post,
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(scribe.write, text)
+            nursery.start_soon(scribe.fill)
+            with scribe.sentences:  # not async: its checkpoint would put a Cancelled in the place of the error
+                try:
+                    await self._say_all(scribe.sentences, utterance, progress)
+                except ProviderError as error:
+                    nursery.cancel_scope.cancel()
+                    if not utterance.slices:
+                        raise
+                    self._journal.note("decision", what="end the reply", reason=f"the voice failed: {error}")
+            nursery.cancel_scope.cancel()
+
+    async def _say_all(self, sentences: AsyncIterable[Spoken], utterance: Utterance, progress: Progress) -> None:
+        filling = False
+
         def on_audio() -> None:
+            nonlocal filling
+            if filling:
+                filling = False
+                utterance.drop_unsent()
             if not progress.audio:
                 progress.audio = True
                 self._journal.note("reply.audio", turn=progress.turn, utterance=utterance.number)
 
-        sentences_in, sentences = trio.open_memory_channel[str](MAX_SENTENCES)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._write, text, utterance, sentences_in, progress)
-            with sentences:  # not async: its checkpoint would put a Cancelled in the place of the error
-                try:
-                    await self._voice.speak(sentences, utterance, on_audio)
-                except ProviderError as error:
-                    nursery.cancel_scope.cancel()
-                    if not utterance.sent:
-                        raise
-                    self._journal.note("decision", what="end the reply", reason=f"the voice failed: {error}")
-
-    async def _write(
-        self,
-        text: str | AsyncIterable[str],
-        utterance: Utterance,
-        sentences: trio.MemorySendChannel[str],
-        progress: _Progress,
-    ) -> None:
-        chunker = SentenceChunker(language=self._language)
-
-        async def plan(pieces: list[str]) -> None:
-            for piece in pieces:
-                words = speakable(piece, language=self._language)
-                if words:
-                    utterance.spoken.plan(words)
-                    self._journal.note("reply.text", turn=progress.turn, utterance=utterance.number, text=words)
-                    await sentences.send(words)
-
-        with sentences:
-            if isinstance(text, str):
-                await plan([*chunker.push(text), *chunker.flush()])
-                return
-            try:
-                iterator = text.__aiter__()
-                while (delta := await self._next_delta(iterator, progress)) is not None:
-                    await plan(chunker.push(delta))
-            except ProviderError as error:
-                if not utterance.spoken.said:
-                    raise
-                self._journal.note("decision", what="end the reply", reason=f"the text failed: {error}")
-            await plan(chunker.flush())
-
-    async def _next_delta(self, iterator: object, progress: _Progress) -> str | None:
-        wait = self._next_text if progress.token else self._first_text
-        with trio.move_on_after(wait) as waited:
-            delta: str | None = await anext(iterator, None)  # type: ignore[call-overload]
-        if waited.cancelled_caught:
-            raise ProviderError("llm", f"no text for {wait:g} s")
-        if delta is not None and not progress.token:
-            progress.token = True
-            self._journal.note("reply.token", turn=progress.turn)
-        return delta
+        async for spoken in sentences:
+            utterance.spoken.begin_piece()
+            if not isinstance(spoken, Filler):
+                await self._voice.speak(spoken, utterance, on_audio)
+                continue
+            filling = True
+            if isinstance(spoken.what, Clip):
+                await self._play(spoken.what, utterance)
+            else:
+                await self._voice.speak(spoken.what, utterance, lambda: None)
 
     async def _play(self, clip: Clip, utterance: Utterance) -> None:
         resampler = Resampler(clip.sample_rate, self._line.sample_rate)
-        utterance.spoken.plan(clip.text)
-        utterance.spoken.begin_piece()
         step = clip.sample_rate
         for start in range(0, len(clip.samples), step):
             pcm = resampler.push(clip.samples[start : start + step])

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import attrs
 
+from callengine.call.turn_detection import TurnDetectionSettings
 from callengine.errors import ConfigurationError
 
 
 def _positive(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if not value > 0:
         raise ConfigurationError(f"{attribute.name} is {value}: give a number above 0")
+
+
+def _negative(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not -math.inf < value < 0:
+        raise ConfigurationError(f"{attribute.name} is {value}: give a number of dB below 0, such as -14")
 
 
 @attrs.frozen(kw_only=True)
@@ -32,6 +39,12 @@ class SenderSettings:
     """Synthesised audio that may wait on this side; a synthesiser that is further ahead waits."""
     mark_grace: float = attrs.field(default=0.5, validator=_positive)
     """How long after the end of playout (by the clock and the round trip) the last mark is waited for."""
+    duck_gain: float = attrs.field(default=-14.0, validator=_negative)
+    """dB by which a ducked reply is quieter: a fifth of the amplitude, as Android's media3 player ducks
+    (``AudioFocusManager.VOLUME_MULTIPLIER_DUCK``). The caller hears that he is heard, and can still follow."""
+    duck_ramp: float = attrs.field(default=0.05, validator=_positive)
+    """How long the way down, and up again, takes: several periods of the lowest voice, so that nothing clicks, and
+    half a slice, so that it is over with the first slice that can still be changed."""
 
     def __attrs_post_init__(self) -> None:
         if self.lead <= self.slice / 2:
@@ -39,6 +52,11 @@ class SenderSettings:
                 f"lead is {self.lead:g} s and slice {self.slice:g} s: the lead must be more than half a slice, "
                 "or the carrier runs dry between slices"
             )
+
+    @property
+    def jitter(self) -> float:
+        """How late a slice may come without the carrier running dry. The clock is taken to be no more wrong."""
+        return self.lead - self.slice / 2
 
 
 @attrs.frozen(kw_only=True)
@@ -68,5 +86,6 @@ class CallSettings:
     """How long a synthesiser may take for the next audio of a sentence before it counts as failed."""
     max_failures: int = attrs.field(default=3, validator=_positive)
     """Replies in a row that may fail before the call is given up."""
+    turn_detection: TurnDetectionSettings = TurnDetectionSettings()
     max_facts: int = attrs.field(default=1000, validator=_positive)
     """Control events that may wait for the conductor; one more ends the call as overloaded."""

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import trio
 
 from callengine.audio.clip import Clip
-from callengine.call.conductor import CallerTurn
+from callengine.call.items import CallerTurn
 from callengine.call.sender import MarkOutcome
 from callengine.errors import CallEnded, ConfigurationError
+from callengine.turns.entities import EntityKind
 from callengine.turns.heard import Heard
 
 if TYPE_CHECKING:
@@ -96,6 +97,25 @@ class BlockingCall:
     ) -> CallerTurn | None:
         """See `Call.listen`. ``partials`` is called in the engine's thread: it must not block."""
         return self._wait(lambda: self._call.listen(timeout, partials=partials))
+
+    def collect_digits(
+        self,
+        *,
+        max_length: int | None = None,
+        terminator: str | None = "#",
+        timeout: float = 10.0,
+        inter_digit: float | None = None,
+    ) -> str:
+        """See `Call.collect_digits`."""
+        return self._wait(
+            lambda: self._call.collect_digits(
+                max_length=max_length, terminator=terminator, timeout=timeout, inter_digit=inter_digit
+            )
+        )
+
+    def expect(self, kind: EntityKind, *, length: int | None = None) -> None:
+        """See `Call.expect`."""
+        trio.from_thread.run_sync(lambda: self._call.expect(kind, length=length))
 
     def mark(self, name: str) -> MarkOutcome:
         """See `Call.mark`."""

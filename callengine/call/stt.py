@@ -17,7 +17,7 @@ from callengine.audio.ring import AudioRing
 from callengine.call.held import first_error
 from callengine.call.settings import CallSettings
 from callengine.errors import ProviderError
-from callengine.events import Fact, Transcript
+from callengine.events import Fact, Transcript, TurnHint
 from callengine.journal import Journal
 from callengine.ports import SessionContext, SpeechToText, SttSession
 
@@ -206,4 +206,7 @@ class Transcriber:
             self._failures = 0
             if result.final:
                 del self._open[result.utterance]
-            self._post(Transcript(trio.current_time(), result.utterance, result.text, result.final))
+            now = trio.current_time()
+            self._post(Transcript(now, result.utterance, result.text, result.final))
+            if result.hint is not None:
+                self._post(TurnHint(now, result.utterance, result.hint))

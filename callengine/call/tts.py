@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable
+from collections.abc import Callable
 
 import trio
 
@@ -16,7 +16,7 @@ from callengine.ports import TtsSession
 
 
 class Voice:
-    """The call's voice: speaks planned sentences into an utterance, one after the other.
+    """The call's voice: speaks planned sentences into an utterance.
 
     A sentence whose synthesis fails before it had any audio is tried once more, with a new session.
     """
@@ -26,24 +26,22 @@ class Voice:
         self._line = line
         self._timeout = timeout
 
-    async def speak(self, sentences: AsyncIterable[str], utterance: Utterance, on_audio: Callable[[], None]) -> None:
-        """Synthesise until the sentences end. ``on_audio`` is called with each piece of audio.
+    async def speak(self, sentence: str, utterance: Utterance, on_audio: Callable[[], None]) -> None:
+        """Synthesise the sentence whose piece has begun. ``on_audio`` is called before each piece of audio is written.
 
-        Raises `ProviderError` when a sentence failed twice, or failed with some of its audio on the line.
+        Raises `ProviderError` when it failed twice, or failed with some of its audio on the line.
         """
-        async for sentence in sentences:
-            utterance.spoken.begin_piece()
+        try:
+            await self._sentence(sentence, utterance, on_audio)
+        except ProviderError as error:
+            self._held.broken(error)
+            if not utterance.spoken.piece_is_silent:
+                raise
             try:
                 await self._sentence(sentence, utterance, on_audio)
-            except ProviderError as error:
-                self._held.broken(error)
-                if not utterance.spoken.piece_is_silent:
-                    raise
-                try:
-                    await self._sentence(sentence, utterance, on_audio)
-                except ProviderError as again:
-                    self._held.broken(again)
-                    raise
+            except ProviderError as again:
+                self._held.broken(again)
+                raise
 
     async def _sentence(self, sentence: str, utterance: Utterance, on_audio: Callable[[], None]) -> None:
         with blame("tts"):

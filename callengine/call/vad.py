@@ -10,6 +10,7 @@ from collections.abc import Callable
 import trio
 
 from callengine.call.stt import Transcriber
+from callengine.call.turn_detection import TurnWatch
 from callengine.events import (
     Fact,
     SpeechPaused,
@@ -39,12 +40,16 @@ class VoiceWatch:
         journal: Journal,
         post: Callable[[Fact], None],
         when: Callable[[int], float],
+        turns: TurnWatch | None = None,
     ) -> None:
         self._activity = activity
         self._transcriber = transcriber
         self._journal = journal
         self._post = post
         self._when = when
+        self._turns = turns
+        self._turn_from: int | None = None
+        """Where the caller's turn began, with its pre-roll; None before it."""
         self._utterance = 0
         self._wavering = False
 
@@ -63,17 +68,31 @@ class VoiceWatch:
                 fact_class = SpeechWavers if wavering else SpeechSteady
                 self._post(fact_class(now, self._utterance))
 
+    def turn_ended(self) -> None:
+        """What the caller says next is another turn."""
+        self._turn_from = None
+        self._goes_on()
+
+    def _goes_on(self) -> None:
+        if self._turns is not None:
+            self._turns.resumed()
+
     def _tell(self, fact: VoiceStarted | VoicePaused | VoiceResumed | VoiceStopped, now: float) -> None:
         match fact:
             case VoiceStarted(onset=onset, audio_from=audio_from):
                 self._utterance += 1
                 self._transcriber.start(self._utterance, audio_from)
+                self._turn_from = audio_from if self._turn_from is None else self._turn_from
+                self._goes_on()
                 self._post(SpeechStarted(now, self._utterance, self._when(onset)))
-            case VoicePaused():
+            case VoicePaused(since=since):
                 self._transcriber.pause(self._utterance)
+                if self._turns is not None and self._turn_from is not None:
+                    self._turns.paused(self._utterance, turn_from=self._turn_from, silent_since=since)
                 self._post(SpeechPaused(now, self._utterance))
             case VoiceResumed():
                 self._transcriber.resume(self._utterance)
+                self._goes_on()
                 self._post(SpeechResumed(now, self._utterance))
             case VoiceStopped(ended=ended):
                 self._transcriber.end(self._utterance)

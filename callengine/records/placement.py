@@ -113,17 +113,20 @@ def time_of_position(placed: Sequence[CallerAudio], position: int, rate: int) ->
 def agent_audio(records: Sequence[Record], audio_format: AudioFormat) -> list[AgentSlice]:
     """The agent's audio in the recording, and how much of each slice was heard.
 
-    An utterance is heard until its clear left; everything is heard until the call ended.
+    A slice is heard until the next clear of its utterance left: what a pause threw away is in the recording where it
+    was sent again. Everything is heard until the call ended.
     """
     rate = audio_format.sample_rate
-    silent_from: dict[int, int] = {}
-    for record in records:
-        if record.kind == "clear.sent":
-            silent_from.setdefault(record.data["utterance"], round(record.t * rate))
     over = round(end_of_call(records) * rate)
     placed: list[AgentSlice] = []
     follows: dict[int, tuple[int, int]] = {}
+    on_line: dict[int, list[int]] = {}
+    """Slices of each utterance that no clear has followed."""
     for record in records:
+        if record.kind == "clear.sent":
+            cleared = round(record.t * rate)
+            for index in on_line.pop(record.data["utterance"], ()):
+                placed[index] = _until(placed[index], cleared)
         if record.kind != "media.sent":
             continue
         data = record.data
@@ -134,10 +137,15 @@ def agent_audio(records: Sequence[Record], audio_format: AudioFormat) -> list[Ag
             start = end
         follows[utterance] = (data["position"] + samples, start + samples)
         audio = to_pcm(_bytes(data["audio"]), audio_format.encoding) if "audio" in data else None
-        until = min(over, silent_from.get(utterance, over))
-        heard = min(max(until - start, 0), samples)
-        placed.append(AgentSlice(utterance, start, samples, heard, audio, data.get("mark", ""), record.t))
+        on_line.setdefault(utterance, []).append(len(placed))
+        whole = AgentSlice(utterance, start, samples, samples, audio, data.get("mark", ""), record.t)
+        placed.append(_until(whole, over))
     return placed
+
+
+def _until(part: AgentSlice, moment: int) -> AgentSlice:
+    """The slice, played no longer than to this sample of the recording."""
+    return attrs.evolve(part, heard=min(max(moment - part.start, 0), part.heard))
 
 
 def _bytes(audio: bytes | str) -> bytes:

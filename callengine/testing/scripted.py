@@ -16,6 +16,7 @@ from callengine.audio.convert import ToCarrier, from_pcm
 from callengine.audio.format import TELEPHONE, AudioFormat, Pcm
 from callengine.errors import ProviderError
 from callengine.ports import (
+    HintKind,
     LlmEvent,
     Message,
     SessionContext,
@@ -81,7 +82,9 @@ class ScriptedStt(_Scripted):
     """A perfect recogniser of the lab's own speech: it understands exactly the audio it was given.
 
     For recorded speech it says what the test wrote down (`will_hear`). ``final_delay`` and ``interim_every`` (seconds
-    of audio, None for no interims) set its manners.
+    of audio, None for no interims) set its manners; with ``pause_delay`` it says at each pause what it has understood,
+    so many seconds later. With ``turn_delay`` it judges turns itself: an interim with the hint ``eager`` at a pause,
+    and so many seconds later the final with the hint ``end``, unless the caller goes on (``resumed``).
     """
 
     name = "scripted stt"
@@ -90,6 +93,8 @@ class ScriptedStt(_Scripted):
         super().__init__()
         self.final_delay = 0.1
         self.interim_every: float | None = 0.5
+        self.pause_delay: float | None = None
+        self.turn_delay: float | None = None
         self.heard: list[str] = []
         """Every final, in order."""
         self._vocabulary = vocabulary
@@ -141,16 +146,24 @@ class _SttSession:
         self._utterance = 0
         self._audio = bytearray()
         self._told = 0
+        self._judging: trio.CancelScope | None = None
+        """While it waits whether a turn is over."""
+        self._judged = False
 
     async def start_utterance(self, utterance: int) -> None:
         await self._check()
         self._utterance = utterance
         self._audio.clear()
         self._told = 0
+        self._judged = False
 
     async def send(self, audio: Pcm) -> None:
         await self._check()
         self._audio += from_pcm(audio, "mulaw")
+        if self._judging is not None:
+            self._judging.cancel()
+            self._judging = None
+            self._tell(False, "resumed")
         every = self._script.interim_every
         if self._interim and every is not None and len(self._audio) - self._told >= every * 8000:
             self._told = len(self._audio)
@@ -160,9 +173,36 @@ class _SttSession:
 
     async def pause(self) -> None:
         await self._check()
+        if self._script.turn_delay is not None:
+            self._tell(False, "eager")
+            self._judging = trio.CancelScope()
+            self._nursery.start_soon(self._judge, self._judging, self._script.turn_delay)
+        elif self._script.pause_delay is not None:
+            self._nursery.start_soon(self._after_pause, self._utterance, bytes(self._audio), self._script.pause_delay)
+
+    async def _judge(self, scope: trio.CancelScope, delay: float) -> None:
+        with scope:
+            await trio.sleep(delay)
+            self._judging = None
+            self._judged = True
+            self._tell(True, "end")
+
+    async def _after_pause(self, utterance: int, audio: bytes, delay: float) -> None:
+        await trio.sleep(delay)
+        text = self._script.understand(audio, final=False)
+        if text and utterance == self._utterance and not self._script._mute:
+            self._results_in.send_nowait(SttResult(text, False, utterance))
+
+    def _tell(self, final: bool, hint: HintKind) -> None:
+        text = self._script.understand(bytes(self._audio), final=final)
+        if final:
+            self._script.heard.append(text)
+        self._results_in.send_nowait(SttResult(text, final, self._utterance, hint))
 
     async def end_utterance(self) -> None:
         await self._check()
+        if self._judging is not None or self._judged:
+            return  # it says so itself
         self._nursery.start_soon(self._finish, self._utterance, bytes(self._audio))
 
     async def _finish(self, utterance: int, audio: bytes) -> None:
@@ -379,3 +419,45 @@ class ScriptedTts(_Scripted):
         converter = ToCarrier(TELEPHONE, self.audio_format)
         converted = converter.push(audio) + converter.flush()
         return converted, tuple(times) if self.word_times else ()
+
+
+class ScriptedTurnDetector(_Scripted):
+    """An end-of-turn model that says what it was told to; without a script, that the caller has finished.
+
+    ``delay`` is the seconds that an answer takes.
+    """
+
+    name = "scripted turn detector"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.delay = 0.05
+        self.asked: list[Pcm] = []
+        """The audio of every question."""
+        self.cancelled = 0
+        """Questions that were dropped before their answer."""
+        self._verdicts: deque[float | ProviderError] = deque()
+
+    def says(self, *verdicts: float | ProviderError) -> None:
+        """Its next answers, question by question: probabilities, or errors to fail with."""
+        self._verdicts.extend(verdicts)
+
+    @asynccontextmanager
+    async def open(self, context: SessionContext) -> AsyncIterator[ScriptedTurnDetector]:
+        """See `callengine.ports.TurnDetector`."""
+        del context
+        async with self._opened():
+            yield self
+
+    async def finished(self, audio: Pcm) -> float:
+        """See `callengine.ports.TurnDetectorSession`."""
+        self.asked.append(audio)
+        verdict = self._verdicts.popleft() if self._verdicts else 1.0
+        try:
+            await trio.sleep(self.delay)
+        except trio.Cancelled:
+            self.cancelled += 1
+            raise
+        if isinstance(verdict, ProviderError):
+            raise verdict
+        return verdict

@@ -97,6 +97,26 @@ class SpokenText:
         if self._current >= 0:
             self._pieces[self._current].complete = True
 
+    def drop_end(self, samples: int) -> None:
+        """The last samples are taken away before anybody has heard them; what their pieces say ends there.
+
+        The current piece must not have begun to sound.
+        """
+        self._end -= samples
+        for index in range(self._current, -1, -1):
+            piece = self._pieces[index]
+            taken = min(samples, piece.samples)
+            samples -= taken
+            if taken:
+                piece.text, _ = self._heard_of(piece, piece.samples - taken)
+                piece.words = piece.words[: len(piece.text.split())]
+                piece.samples -= taken
+            if taken and not piece.samples:
+                del self._pieces[index]
+                self._current -= 1
+            elif piece.start is not None:
+                piece.start = min(piece.start, self._end)
+
     def heard(self, position: int) -> tuple[str, bool]:
         """The text that the first ``position`` samples say, and whether it is everything."""
         heard: list[str] = []
@@ -108,28 +128,65 @@ class SpokenText:
                 return " ".join(heard), False
         return " ".join(heard), True
 
+    def next_word(self, position: int) -> tuple[int, bool]:
+        """Where to go on so that nothing is lost to whom has heard ``position`` samples: a position at or before it.
+
+        It is the start of the first word that was not heard to its end; the position itself where that is in a
+        silence. Also whether that is certain: the start of a word in the middle of a piece without word times is not.
+        """
+        for piece in self._pieces:
+            if piece.start is None:
+                break
+            offset = position - piece.start
+            if offset <= 0:
+                break
+            if offset < piece.samples or not piece.complete:
+                start, certain = self._word_at(piece, offset)
+                return piece.start + start, certain
+        return position, True
+
+    def _word_at(self, piece: _Piece, offset: int) -> tuple[int, bool]:
+        words = list(_WORD.finditer(piece.text))
+        if not words:
+            return offset, True
+        count = self._said_by(piece, offset, [word.end() for word in words])
+        if self._has_times(piece, len(words)):
+            if count < len(piece.words):
+                return min(offset, round(piece.words[count].start * self._rate)), True
+            return offset if piece.complete else min(offset, round(piece.words[-1].end * self._rate)), True
+        if not count:
+            return 0, True
+        characters, total = self._extent(piece)
+        return min(offset, words[count].start() * total // characters), False
+
     def _heard_of(self, piece: _Piece, position: int) -> tuple[str, bool]:
         if piece.complete and position >= piece.samples:
             return (piece.text, True) if piece.samples else ("", False)
         if position <= 0:
             return "", False
         ends = [match.end() for match in _WORD.finditer(piece.text)]
-        times = piece.words
-        if times and (len(times) == len(ends) or not piece.complete):
-            count = sum(1 for word in times[: len(ends)] if round(word.end * self._rate) <= position)
-        else:
-            count = _spread(piece, position, ends, self._rate)
+        count = self._said_by(piece, position, ends)
         return (piece.text[: ends[count - 1]] if count else ""), False
 
+    def _said_by(self, piece: _Piece, position: int, ends: list[int]) -> int:
+        """The words of a piece that were said by this position in it."""
+        if self._has_times(piece, len(ends)):
+            return self._timed(piece.words[: len(ends)], position)
+        # Each character, and the space after a word, takes as long. Of what still arrives, the last word is to come.
+        characters, total = self._extent(piece)
+        ends = ends if piece.complete else ends[:-1]
+        return sum(1 for end in ends if (end + 1) * total <= position * characters)
 
-def _spread(piece: _Piece, position: int, ends: list[int], rate: int) -> int:
-    """The words that were said by this position, where each character, and the space after a word, takes as long.
+    def _has_times(self, piece: _Piece, words: int) -> bool:
+        """Whether the synthesiser's word times are of use: those of the whole text, or so far of a part of it."""
+        return bool(piece.words) and (len(piece.words) == words or not piece.complete)
 
-    While audio is still arriving its length is guessed, and the last word has not been said.
-    """
-    characters = len(piece.text) + 1
-    total = piece.samples
-    if not piece.complete:
-        ends = ends[:-1]
-        total = max(total, round(characters / CHARACTERS_A_SECOND * rate))
-    return sum(1 for end in ends if (end + 1) * total <= position * characters)
+    def _timed(self, times: list[WordTime], position: int) -> int:
+        return sum(1 for word in times if round(word.end * self._rate) <= position)
+
+    def _extent(self, piece: _Piece) -> tuple[int, int]:
+        """The characters of a piece, and the samples that they take; guessed while audio is still arriving."""
+        characters = len(piece.text) + 1
+        if piece.complete:
+            return characters, piece.samples
+        return characters, max(piece.samples, round(characters / CHARACTERS_A_SECOND * self._rate))

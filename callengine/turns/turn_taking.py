@@ -6,287 +6,303 @@ it wants to be asked again with ``tick``, or infinity.
 
 The rules:
 
-- The caller's turn ends when an utterance has ended and its final transcript is here. Every final that has words
-  yields exactly one turn, unmodified, in the order of the utterances.
-- An audible reply is cut when the caller has been speaking for ``min_interruption`` and still is, or has been
-  understood.
+- Every final transcript that has words is in exactly one turn, unmodified, in the order of the utterances. Dropped are
+  a recogniser's artefacts, duplicates without new speech, the agent's echo, and backchannels over its words, each with
+  its reason.
+- The caller's turn ends when he has been silent for as long as his last words ask for: little behind a finished
+  sentence, more behind one that is not, or in the middle of a number. What he says before that belongs to the turn.
+- An audible reply is softened (paused or ducked) by sound that lasts, and cut when a strategy confirms that the caller
+  means it. When none does, the agent carries on with the word that was not heard.
 - A reply that nobody has heard yet is never cut by sound. It is held back while the caller is speaking; when words
   come of it they replace the reply, when none do it is released.
+- When the caller goes on before his answer was audible for ``split`` seconds, both halves are answered as one.
 - When a reply was cut by a sound without words, the agent says the rest.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
-
-import attrs
+from collections.abc import Iterable
 
 from callengine.events import (
     Fact,
+    InterruptionAsked,
+    KeyPressed,
     ReplyAudible,
     ReplyClosed,
     ReplyOpened,
-    SpeechPaused,
+    ReplyText,
     SpeechResumed,
     SpeechStarted,
-    SpeechSteady,
-    SpeechStopped,
-    SpeechWavers,
     Transcript,
-    Trigger,
+    TurnHint,
+    TurnVerdict,
 )
+from callengine.turns.actions import Action, AskAgain, Discard, EndTurn, Hold, Release
+from callengine.turns.endpointing import Endpointer, Wait
+from callengine.turns.entities import Expectation
+from callengine.turns.expectation import expected
+from callengine.turns.floor import Floor
+from callengine.turns.guessing import Guesser
+from callengine.turns.last_turn import LastTurn
+from callengine.turns.listening import Listening, Utterance, tell
+from callengine.turns.phrases import phrases_for
+from callengine.turns.replies import Replies
 from callengine.turns.settings import TurnSettings
+from callengine.turns.sifting import Sieve
 
-
-@attrs.frozen
-class Cut:
-    """Silence the reply: the caller interrupted it at ``onset``."""
-
-    reply: int
-    onset: float
-    trigger: Trigger
-    reason: str
-
-
-@attrs.frozen
-class Drop:
-    """Forget a reply of which nothing was heard: the caller said something new."""
-
-    reply: int
-    reason: str
-
-
-@attrs.frozen
-class Hold:
-    """Keep replies that are not audible yet from starting."""
-
-    reason: str
-
-
-@attrs.frozen
-class Release:
-    """Let a held reply start."""
-
-    reason: str
-
-
-@attrs.frozen
-class EndTurn:
-    """The caller's turn is over: answer it."""
-
-    utterance: int
-    text: str
-    speech_ended: float | None
-    """When the caller's last sound ended; None where only a transcript told of it."""
-    reason: str
-
-
-@attrs.frozen
-class SayRest:
-    """Nothing was said after all: go on with what the caller has not heard."""
-
-    unheard: str
-    reason: str
-
-
-@attrs.frozen
-class AskAgain:
-    """The caller spoke and could not be understood: say so."""
-
-    reason: str
-
-
-Action: TypeAlias = Cut | Drop | Hold | Release | EndTurn | SayRest | AskAgain
-
-
-@attrs.define
-class _Utterance:
-    """One stretch of the caller's speech, until it is answered or found empty."""
-
-    number: int
-    onset: float
-    stopped_at: float | None = None
-    ended: float | None = None
-    interim: str = ""
-    final: str | None = None
-    wavering: bool = False
-
-    @property
-    def speaking(self) -> bool:
-        return self.stopped_at is None
-
-
-@attrs.define
-class _Reply:
-    number: int
-    interruptible: bool
-    may_wait: bool
-    audible: bool = False
-    cut: bool = False
-    """Cut or dropped, and on its way out."""
-    answered: bool = False
-    """Whether the caller's words came, so that nobody wants the rest of it."""
+VERDICT_PATIENCE = 0.2
+"""Seconds beyond ``min_delay`` that a turn detector's verdict is waited for: it is asked after 0.2 s of silence, and
+takes a tenth of a second (``python -m benchmarks.turns``)."""
 
 
 class TurnTaker:
-    """Decides, for one call. See the module's text for the rules."""
+    """Decides, for one call. See the module's text for the rules.
 
-    def __init__(self, settings: TurnSettings) -> None:
+    ``detector`` says whether verdicts of a turn detector are to be expected.
+    """
+
+    def __init__(self, settings: TurnSettings, *, language: str = "en", detector: bool = False) -> None:
+        phrases = settings.phrases or phrases_for(language)
         self._settings = settings
-        self._utterances: dict[int, _Utterance] = {}
-        """In the order of their numbers; an utterance leaves when its final was dealt with."""
-        self._done = 0
-        """The highest utterance number that was dealt with: its late duplicates mean nothing."""
-        self._reply: _Reply | None = None
+        self._infers = language.lower().startswith("en") and settings.endpointing.infer_entities
+        self._detector = detector
+        self._sieve = Sieve(settings.interruption, phrases)
+        self._replies = Replies(settings.interruption.echo_guard)
+        self._floor = Floor(settings, phrases, self._sieve, self._replies)
+        self._listening = Listening(settings.final_timeout, self._replies.place)
+        self._endpointer = Endpointer(settings.endpointing, phrases)
+        self._guesser = Guesser(settings.preemption)
+        self._parts: list[Utterance] = []
+        """The turn in the making: utterances that are over, with words."""
+        self._last_turn = LastTurn(settings.split, self._replies)
+        self._let_pass: Utterance | None = None
+        """The last backchannel: it is an answer after all if a question ends right behind it."""
+        self._expectation: Expectation | None = None
+        self._inferred: Expectation | None = None
+        """What the agent's words have asked for."""
         self._held = False
-        self._unheard = ""
-        """What the last cut withheld from the caller, until words or silence explain the cut."""
+        self._now = -math.inf
+        """The time of the last fact or tick."""
+
+    # --- for the conductor --------------------------------------------------------------------------------------------
 
     @property
     def next_check(self) -> float:
-        """The next moment at which ``tick`` has something to do; infinity for never."""
-        moments = [
-            u.stopped_at + self._settings.final_timeout
-            for u in self._utterances.values()
-            if u.stopped_at is not None and u.final is None
-        ]
-        if self._can_be_cut():
-            moments += [u.onset + self._settings.min_interruption for u in self._sounding()]
-        return min(moments, default=math.inf)
+        """The next moment at which ``tick`` has something to do; infinity for never. Always later than the last fact or
+        tick."""
+        utterances = self._listening.utterances.values()
+        moments = [self._listening.next_check, self._floor.next_check(utterances, self._now), self._turn_due()]
+        if self._may_guess():
+            moments.append(self._guesser.next_check(self._listening.newest, self._now))
+        return min(moments)
 
     @property
     def caller_is_speaking(self) -> bool:
-        """Whether an utterance of the caller is under way, or waits for its words."""
-        return bool(self._utterances)
+        """Whether an utterance of the caller is under way, waits for its words, or may be gone on with."""
+        return bool(self._listening.utterances or self._parts)
+
+    def expect(self, expectation: Expectation | None) -> None:
+        """What the caller is expected to say next, until his next turn has ended; None for nothing in particular."""
+        self._expectation = expectation
 
     def handle(self, fact: Fact) -> list[Action]:
         """Take in a fact; returns what must be done, in order."""
-        match fact:
-            case SpeechStarted():
-                self._utterances[fact.utterance] = _Utterance(fact.utterance, fact.onset)
-            case SpeechStopped():
-                if utterance := self._utterances.get(fact.utterance):
-                    utterance.stopped_at, utterance.ended = fact.at, fact.ended
-                    return [*self._deal_with_finals(), *self.tick(fact.at)]  # a final may have come before
-            case Transcript():
-                return self._on_transcript(fact)
-            case ReplyOpened():
-                self._reply = _Reply(fact.reply, fact.interruptible, fact.may_wait)
-                self._unheard = ""  # the agent has moved on
-            case ReplyAudible():
-                if self._reply is not None and self._reply.number == fact.reply:
-                    self._reply.audible = True
-            case ReplyClosed():
-                if self._reply is not None and self._reply.number == fact.reply:
-                    if self._reply.cut and not self._reply.answered:
-                        self._unheard = fact.unheard
-                    self._reply = None
-                return [*self._say_rest(), *self.tick(fact.at)]
-            case SpeechWavers() | SpeechSteady():
-                if utterance := self._utterances.get(fact.utterance):
-                    utterance.wavering = isinstance(fact, SpeechWavers)
-            case SpeechPaused() | SpeechResumed():
-                pass
-        return self.tick(fact.at)
+        actions = self._take_in(fact)
+        return actions + self.tick(fact.at)
 
     def tick(self, at: float) -> list[Action]:
         """Do what is due at this moment."""
+        self._now = at
         actions: list[Action] = []
-        for utterance in list(self._utterances.values()):
-            due = utterance.stopped_at is not None and at >= utterance.stopped_at + self._settings.final_timeout
-            if due and utterance.final is None:
-                utterance.final = utterance.interim
-                if not utterance.interim:
-                    actions.append(AskAgain(f"no final within {self._settings.final_timeout:g} s of the end of speech"))
-                    self._explain()
-                actions += self._deal_with_finals()
-        if self._can_be_cut():
-            for utterance in self._sounding():
-                if at >= utterance.onset + self._settings.min_interruption:
-                    spoken = at - utterance.onset
-                    reason = f"caller has been speaking for {spoken * 1000:.0f} ms"
-                    actions.append(self._cut(utterance, "speech", reason))
-                    break
-        return [*actions, *self._hold_or_release()]
+        for utterance in self._listening.overdue(at):
+            if not utterance.final:
+                reason = f"no final within {self._settings.final_timeout:g} s of the end of speech"
+                actions.append(AskAgain(reason))
+                self._floor.explain()
+        actions += self._floor.heed(at, self._listening.utterances.values())
+        for utterance in self._listening.settled():
+            actions += self._settle(at, utterance)
+        if self._guesser.text is not None and self._guesser.disagrees(self._text()):
+            actions += self._take_back("the caller's words are others")
+        actions += self._end_turn() if at >= self._turn_due() else self._guess(at)
+        if not self.caller_is_speaking:
+            self._guesser.forget_tries()
+            actions += self._floor.say_rest()
+        return actions + self._hold_or_release() + self._floor.complaints()
 
-    # --- inside ---------------------------------------------------------------------------------------------------
+    # --- facts --------------------------------------------------------------------------------------------------------
 
-    def _sounding(self) -> list[_Utterance]:
-        """The utterance that goes on, unless it has just fallen silent: a cough is over before it counts as stopped."""
-        return [u for u in self._utterances.values() if u.speaking and not u.wavering]
+    def _take_in(self, fact: Fact) -> list[Action]:
+        match fact:
+            case ReplyOpened():
+                self._floor.opened(fact)
+                self._let_pass = None
+            case ReplyText():
+                self._replies.told(fact)
+                self._infer(fact.text)
+            case ReplyAudible():
+                self._replies.audible(fact)
+                if self._replies.reply is not None:
+                    self._infer(self._replies.reply.text)
+            case ReplyClosed():
+                self._on_closed(fact)
+            case KeyPressed():
+                return self._floor.interrupt(fact.at, "dtmf", "caller pressed a key")
+            case InterruptionAsked():
+                reason = "the application asked for it"
+                return [*self._take_back(reason), *self._floor.interrupt(fact.at, "application", reason)]
+            case _:
+                return self._on_speech(fact)
+        return []
 
-    def _can_be_cut(self) -> bool:
-        reply = self._reply
-        return self._settings.barge_in and reply is not None and reply.audible and reply.interruptible and not reply.cut
+    def _on_speech(self, fact: Fact) -> list[Action]:
+        utterance = self._listening.take_in(fact)
+        match fact:
+            case SpeechStarted() | SpeechResumed():
+                return self._take_back("the caller goes on")
+            case TurnHint(kind="resumed"):
+                return self._take_back("the recogniser says that the caller goes on")
+            case TurnVerdict() | TurnHint() if utterance is None and self._parts:
+                if self._parts[-1].number == fact.utterance and not self._listening.utterances:
+                    tell(self._parts[-1], fact)
+            case Transcript(final=True) if utterance is None and fact.text.strip():
+                return [Discard(fact.utterance, fact.text.strip(), "late", "this utterance has had its words")]
+        return []
 
-    def _cut(self, utterance: _Utterance, trigger: Trigger, reason: str) -> Cut:
-        assert self._reply is not None
-        self._reply.cut = True
-        return Cut(self._reply.number, utterance.onset, trigger, reason)
+    def _infer(self, text: str) -> None:
+        """What the agent's words ask for, once they can be heard."""
+        speaking = self._replies.speaking
+        if self._infers and speaking is not None:
+            self._inferred = expected(text) or self._inferred
 
-    def _on_transcript(self, fact: Transcript) -> list[Action]:
-        text = fact.text.strip()
-        if fact.utterance <= self._done:
+    def _on_closed(self, fact: ReplyClosed) -> None:
+        reply = self._floor.closed(fact)
+        passed, self._let_pass = self._let_pass, None
+        if reply is None:
+            return
+        self._last_turn.closed(reply)
+        if passed is not None and self._floor.is_answer(passed, reply, fact.unheard):
+            self._floor.explain()
+            self._parts.append(passed)
+
+    # --- the turn in the making ---------------------------------------------------------------------------------------
+
+    def _settle(self, at: float, utterance: Utterance) -> list[Action]:
+        """An utterance is over and has its words, or none: it is part of a turn, or it is dropped with its reason."""
+        if not utterance.final:
             return []
-        utterance = self._utterances.get(fact.utterance)
-        if utterance is None:  # a recogniser heard what the VAD did not
-            utterance = self._utterances[fact.utterance] = _Utterance(fact.utterance, fact.at, fact.at)
-        actions: list[Action] = []
-        if text and self._can_be_cut():
-            actions.append(self._cut(utterance, "transcript", f"caller said {text!r}"))
-        if not fact.final:
-            utterance.interim = text
-            return [*actions, *self.tick(fact.at)]
-        utterance.final = text
-        return [*actions, *self._deal_with_finals(), *self.tick(fact.at)]
+        if utterance.stopped_at is None:  # the recogniser knew before the VAD
+            utterance.stopped_at, utterance.ended = at, utterance.newest_sound(at)
+        discard = self._sieve.sift(at, utterance) or self._not_for_us(utterance)
+        if discard is not None:
+            return [discard]
+        self._floor.explain()
+        self._let_pass = None
+        self._learn_pause(utterance)
+        self._parts.append(utterance)
+        return []
 
-    def _deal_with_finals(self) -> list[Action]:
-        """Answer what can be answered, oldest first: an utterance waits for the words of those before it."""
-        actions: list[Action] = []
-        for number in sorted(self._utterances):
-            utterance = self._utterances[number]
-            if utterance.final is None or utterance.speaking:
-                break
-            del self._utterances[number]
-            self._done = number
-            actions += self._answer(utterance) if utterance.final else self._say_rest()
-        return actions
-
-    def _answer(self, utterance: _Utterance) -> list[Action]:
+    def _not_for_us(self, utterance: Utterance) -> Discard | None:
         assert utterance.final
-        actions: list[Action] = []
-        reply = self._reply
-        if reply is not None and not reply.cut and not reply.audible and reply.may_wait:
-            reply.cut = True
-            actions.append(Drop(reply.number, "the caller said something new before it could be heard"))
-        self._explain()
-        ended = utterance.ended
-        waited = "" if ended is None or utterance.stopped_at is None else f" after {utterance.stopped_at - ended:.2f} s"
-        actions.append(EndTurn(utterance.number, utterance.final, ended, f"end of speech{waited} and final transcript"))
-        return actions
+        if self._replies.is_echo(utterance):
+            return Discard(utterance.number, utterance.final, "echo", "the agent's own words came back")
+        if self._floor.lets_pass(utterance):
+            self._let_pass = utterance
+            return Discard(utterance.number, utterance.final, "backchannel", "said while the agent speaks")
+        return None
 
-    def _explain(self) -> None:
-        """The caller meant something by it: what a cut withheld is not said any more."""
-        self._unheard = ""
-        if self._reply is not None and self._reply.cut:
-            self._reply.answered = True
+    def _learn_pause(self, utterance: Utterance) -> None:
+        """The caller has paused before this utterance, in the same turn."""
+        if self._parts:
+            before = self._parts[-1]
+            wait = self._wait_behind(_joined(self._parts), before.verdict)
+            self._endpointer.went_on(utterance.onset - _ended(before), finished=wait.finished)
 
-    def _say_rest(self) -> list[Action]:
-        """Once a cut is over and no speech explains it: go on."""
-        unheard = self._unheard
-        if not unheard or self._utterances or self._reply is not None:
+    def _text(self) -> str:
+        return _joined([*self._parts, *self._listening.utterances.values()])
+
+    def _wait(self) -> Wait:
+        """How long to wait behind the words so far."""
+        newest = self._listening.newest or self._parts[-1]
+        return self._wait_behind(self._text(), newest.verdict)
+
+    def _wait_behind(self, text: str, verdict: float | None) -> Wait:
+        text, expectation = self._last_turn.with_it(text, self._expectation or self._inferred)
+        return self._endpointer.wait(text, expectation, verdict)
+
+    def _turn_due(self) -> float:
+        """When the turn in the making is over, if the caller stays silent."""
+        if not self._parts or self._listening.utterances:
+            return math.inf
+        last = self._parts[-1]
+        if last.hint == "end":
+            return _ended(last)
+        wait = self._wait()
+        delay = wait.delay
+        if self._detector and wait.finished and last.verdict is None:
+            delay = max(delay, self._settings.endpointing.min_delay + VERDICT_PATIENCE)
+        return _ended(last) + delay
+
+    def _end_turn(self) -> list[Action]:
+        wait, text, first, last = self._wait(), self._text(), self._parts[0], self._parts[-1]
+        self._parts = []
+        why = "the recogniser says so" if last.hint == "end" else wait.reason
+        since = "the words came" if last.ended is None else "the last sound"
+        reason = f"{why}, {(self._now - _ended(last)) * 1000:.0f} ms after {since}"
+        guessed, continues = self._guesser.right(), self._last_turn.goes_on
+        self._last_turn.teach(self._endpointer, first.onset)
+        expectation = self._expectation or self._inferred
+        self._last_turn.becomes(text, expectation, ended=_ended(last), finished=wait.finished)
+        self._expectation = self._inferred = None
+        actions = [] if guessed else self._replies.overtaken("the caller said something new before it could be heard")
+        return [*actions, EndTurn(last.number, text, last.ended, reason, continues, guessed)]
+
+    # --- guesses ------------------------------------------------------------------------------------------------------
+
+    def _take_back(self, reason: str) -> list[Action]:
+        """The guess that is out, if one is, was wrong: nobody wants the answer to it."""
+        if self._guesser.text is None:
             return []
-        self._unheard = ""
-        if not self._settings.resume:
+        return [self._guesser.take_back(reason), *self._replies.drop("it answers a wrong guess")]
+
+    def _may_guess(self) -> bool:
+        return self._guesser.ready and self._replies.reply is None and len(self._listening.utterances) < 2
+
+    def _guess(self, at: float) -> list[Action]:
+        """Guess that the words so far are the whole turn, if they look like it and nothing else is being answered."""
+        utterance = self._listening.newest
+        if not (self._may_guess() and self.caller_is_speaking) or self._last_turn.goes_on:
             return []
-        return [SayRest(unheard, "the interruption had no words")]
+        newest = utterance or self._parts[-1]
+        began = self._parts[0].onset if self._parts else newest.onset
+        eager = newest.hint == "eager"
+        reason, text = self._guesser.reason(at, began, utterance, eager=eager), self._text()
+        if reason is None or not text or not (eager or self._wait().finished):
+            return []
+        if utterance is not None and utterance.text and not self._floor.words(utterance):
+            return []
+        return [self._guesser.guess(text, reason)]
+
+    # --- replies that are not audible ---------------------------------------------------------------------------------
 
     def _hold_or_release(self) -> list[Action]:
-        waiting = bool(self._utterances)
+        waiting = self.caller_is_speaking
         if waiting == self._held:
             return []
         self._held = waiting
         if waiting:
             return [Hold("the caller is speaking")]
         return [Release("the caller is silent")]
+
+
+def _joined(utterances: Iterable[Utterance]) -> str:
+    return " ".join(utterance.text for utterance in utterances if utterance.text)
+
+
+def _ended(utterance: Utterance) -> float:
+    """When its last sound ended; where only a transcript told of it, when that came."""
+    if utterance.ended is not None:
+        return utterance.ended
+    assert utterance.stopped_at is not None
+    return utterance.stopped_at

@@ -9,11 +9,17 @@ import trio
 
 from callengine import Agent
 from callengine.testing import Caller, CallLab
+from callengine.turns.patience import PatienceSettings
+from callengine.turns.settings import Interruption, TurnSettings
 
 GREETING = "Chez Trio, good evening! How can I help?"
 QUESTION = "A table for two, please."
 ANSWER = "We have a table for two at eight. Shall I book it?"
 AGENT = Agent(prompt="Be brief.", greeting=GREETING)
+CUT = TurnSettings(interruption=Interruption(mode="cut", guard=0.0))
+"""Sound cuts at once: one exact moment, for tests of what a cut does."""
+PATIENT = PatienceSettings(away_after=None)
+"""For tests in which nothing happens for long."""
 
 MOMENTS = ("mid-greeting", "while the LLM thinks", "while TTS streams", "mid-reply")
 

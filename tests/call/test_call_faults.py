@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from math import inf
 
+import attrs
 import pytest
 import trio
-from lab_calls import AGENT, ANSWER, GREETING, QUESTION, decisions, until
+from lab_calls import AGENT, ANSWER, GREETING, PATIENT, QUESTION, decisions, until
 
 from callengine import Agent
 from callengine.call.settings import CallSettings
@@ -30,7 +31,7 @@ def began(lab: CallLab) -> float:
 
 
 async def test_the_caller_never_speaks(call_lab):
-    async with call_lab.dial(AGENT) as caller:
+    async with call_lab.dial(attrs.evolve(AGENT, patience=PATIENT)) as caller:
         await caller.hears("How can I help?")
         await caller.hears_nothing(seconds=120)
         await caller.hangs_up()
@@ -184,7 +185,7 @@ async def test_tts_fails_mid_sentence_again_and_again(call_lab):
 async def test_tts_opens_late(call_lab):
     """Its first words come when they can; a session that is being opened is waited for, not thrown away."""
     call_lab.tts.open_delay = 8.0
-    async with call_lab.dial(PLAIN) as caller:
+    async with call_lab.dial(attrs.evolve(PLAIN, patience=PATIENT)) as caller:
         await caller.hears("Hello there.", timeout=15)
         await caller.waits(20)
     assert call_lab.tts.opened == 1
@@ -245,7 +246,7 @@ async def test_llm_raises_after_the_first_sentence(call_lab):
 
 async def test_llm_never_answers(call_lab):
     call_lab.llm.replies([inf])
-    async with call_lab.dial(PLAIN) as caller:
+    async with call_lab.dial(attrs.evolve(PLAIN, thinking=())) as caller:
         await caller.hears("Hello there.")
         await caller.says(QUESTION)
         await caller.hears(APOLOGY)
@@ -432,7 +433,7 @@ async def test_stt_that_gives_interims_only(call_lab):
 async def test_stt_whose_idle_sessions_end_is_no_failure(call_lab):
     """Vendors end a session that has nothing to hear: ten times in a quiet call, and the call lives."""
     call_lab.llm.replies(ANSWER)
-    async with call_lab.dial(PLAIN) as caller:
+    async with call_lab.dial(attrs.evolve(PLAIN, patience=PATIENT)) as caller:
         await caller.hears("Hello there.")
         for _ in range(10):
             await caller.waits(10)

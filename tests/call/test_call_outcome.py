@@ -82,11 +82,12 @@ async def test_5000_bad_messages_are_counted_and_hardly_noted(call_lab, caplog):
 
 @pytest.mark.parametrize("shown", [False, True])
 async def test_dtmf_digits_are_masked_unless_asked_for(call_lab, caplog, shown):
-    call_lab.llm.replies(ANSWER)
+    call_lab.llm.replies("Thank you.", ANSWER)
     with caplog.at_level(logging.DEBUG):
         async with call_lab.dial(HELLO, journal=JournalSettings(digits=shown)) as caller:
             await caller.hears("Hello there.")
             await caller.presses("7093*#")
+            await caller.hears("Thank you.")
             await caller.says(QUESTION)
             await caller.hears("at eight")
     digits = [record.data["digit"] for record in call_lab.call.journal.of("dtmf")]
@@ -192,7 +193,7 @@ async def test_a_program_that_does_not_listen_is_overload(call_lab):
     async with call_lab.dial(story, settings=CallSettings(max_facts=3)) as caller:
         for number in range(3):
             await caller.says(f"Hello {number}?")
-            await caller.waits(1)
+            await caller.waits(2)
         caller.leg.speak(b"".join(word.audio for word in call_lab.vocabulary.speak("Anybody?")))
         await caller.is_hung_up_on(timeout=3)
     outcome = call_lab.call.outcome

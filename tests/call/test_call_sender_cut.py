@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import socket as stdlib_socket
 
+import attrs
 import pytest
 import trio
+from lab_calls import CUT
 from sending import COUNTING, started, wire
 from websockets.client import ClientProtocol
 from websockets.frames import Frame
@@ -67,7 +69,7 @@ async def test_silence_comes_with_the_clear(call_lab, delay, speed, after):
 
 async def test_a_caller_who_interrupts_is_not_spoken_over(call_lab):
     call_lab.llm.replies(COUNTING, "Fine.")
-    async with call_lab.dial(AGENT, carrier=CarrierSettings(delay=0.1)) as caller:
+    async with call_lab.dial(attrs.evolve(AGENT, turns=CUT), carrier=CarrierSettings(delay=0.1)) as caller:
         await caller.hears("Hi.")
         await caller.says("Count, please.")
         await caller.interrupts("Stop it now.", after=2.0)

@@ -26,7 +26,7 @@ from callengine.testing.link import MemoryLink
 from callengine.testing.playout import PlayoutQueue
 from callengine.testing.scripted import EnergyVad
 from callengine.testing.twilio import TwilioSide
-from callengine.turns.settings import TurnSettings
+from callengine.turns.settings import Interruption, TurnSettings
 from callengine.turns.voice_activity import VadSettings
 
 HELLO = Agent(prompt="Be brief.", greeting="Hello there.")
@@ -41,10 +41,16 @@ def noise(seconds: float) -> bytes:
 @pytest.mark.parametrize("settings", [CallSettings, SenderSettings])
 def test_settings_out_of_range_are_refused_by_name(settings):
     for field in attrs.fields(settings):
-        if field.name != "sender":
+        if field.name not in ("sender", "turn_detection", "duck_gain"):
             for value in (0, -1):
                 with pytest.raises(ConfigurationError, match=f"{field.name} is {value}: give a number above 0"):
                     settings(**{field.name: value})
+
+
+@pytest.mark.parametrize("gain", [0, 3.0])
+def test_ducking_makes_quieter(gain):
+    with pytest.raises(ConfigurationError, match=f"duck_gain is {gain}: give a number of dB below 0"):
+        SenderSettings(duck_gain=gain)
 
 
 # --- CallSettings ---------------------------------------------------------------------------------------------------
@@ -410,7 +416,8 @@ async def test_drain_notice_is_the_agents_own(call_lab):
 
 @pytest.mark.parametrize("seconds", [0.2, 0.6])
 async def test_turns_min_interruption(call_lab, seconds):
-    agent = Agent(prompt="x", greeting=LONG, turns=TurnSettings(min_interruption=seconds))
+    cut = TurnSettings(interruption=Interruption(mode="cut", min_duration=seconds))
+    agent = Agent(prompt="x", greeting=LONG, turns=cut)
     call_lab.stt.interim_every = None
     call_lab.llm.replies("Yes.")
     async with call_lab.dial(agent) as caller:
@@ -439,7 +446,7 @@ async def test_turns_final_timeout(call_lab, seconds):
 
 @pytest.mark.parametrize("resume", [True, False])
 async def test_turns_resume(call_lab, resume):
-    agent = Agent(prompt="x", greeting=LONG, turns=TurnSettings(resume=resume))
+    agent = Agent(prompt="x", greeting=LONG, turns=TurnSettings(resume=resume, interruption=Interruption(mode="cut")))
     async with call_lab.dial(agent) as caller:
         await caller.waits(1.01)
         await until(caller.leg.speak(noise(0.5)).is_set)

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 import trio
-from lab_calls import until
+from lab_calls import CUT, until
 
 from callengine import Agent, Engine
 from callengine.audio.clip import Clip
@@ -97,7 +97,7 @@ async def test_say_tells_that_the_caller_cut_it(call_lab):
         results.append(await call.say("One two three four five six seven eight nine ten."))
         await call.listen()
 
-    async with call_lab.dial(story) as caller:
+    async with call_lab.dial(story, agent=Agent(turns=CUT)) as caller:
         await caller.interrupts("Stop it.", after=1.01)
     (heard,) = results
     assert not heard.complete
@@ -352,7 +352,7 @@ async def test_mark_says_cleared_when_the_caller_interrupted(call_lab):
             results.append(await call.mark("ten"))
         await call.listen()
 
-    async with call_lab.dial(story) as caller:
+    async with call_lab.dial(story, agent=Agent(turns=CUT)) as caller:
         await caller.interrupts("Stop it.", after=1.01)
     assert results == ["cleared"]
     call_lab.assert_nothing_left()

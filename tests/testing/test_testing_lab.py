@@ -334,7 +334,7 @@ async def test_hears_nothing(call_lab):
             await caller.hears_nothing(seconds=2)
     async with call_lab.dial(HELLO) as caller:
         await caller.hears("there")
-        await caller.hears_nothing(seconds=20)
+        await caller.hears_nothing(seconds=9)
 
 
 async def test_an_unexpected_request_to_the_model_fails_the_call_and_says_what_to_add(call_lab, caplog):

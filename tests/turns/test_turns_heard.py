@@ -167,3 +167,101 @@ def test_everything_was_heard_with_the_last_sample_and_not_before(sentence, samp
 def test_something_complete_has_no_unheard_part() -> None:
     assert Heard(said="Hello there.", heard="Hello", complete=True).unheard == ""
     assert Heard(said="Hello there.", heard="Hello", complete=False).unheard == "there."
+
+
+# --- where to go on after a pause -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+@pytest.mark.parametrize(
+    ("seconds", "goes_on"), [(0.0, 0.0), (0.05, 0.0), (0.1, 0.1), (0.5, 0.1), (0.899, 0.1), (0.9, 0.9), (1.19, 0.9)]
+)
+def test_with_word_times_it_goes_on_at_the_word_that_was_not_heard(rate, seconds, goes_on) -> None:
+    position = round(seconds * rate)
+    assert with_times(TIMES, rate).next_word(position) == (min(position, round(goes_on * rate)), True)
+
+
+def test_in_a_silence_between_words_it_goes_on_right_there() -> None:
+    apart = (WordTime("Two", 0.0, 0.1), WordTime("for", 0.5, 0.9), WordTime("you", 0.9, 1.0))
+    assert with_times(apart).next_word(2400) == (2400, True)
+    assert with_times(apart).next_word(9000) == (9000, True)  # after the last word
+
+
+def test_without_word_times_the_start_of_the_word_is_estimated() -> None:
+    text = spoken(("We have a table", 16 * 480))
+    assert text.next_word(1) == (0, True)
+    assert text.next_word(3 * 480 - 1) == (0, True)
+    assert text.next_word(3 * 480) == (3 * 480, False)
+    assert text.next_word(7 * 480) == (3 * 480, False)
+    assert text.next_word(15 * 480) == (10 * 480, False)
+
+
+def test_the_start_of_a_sentence_is_certain() -> None:
+    text = spoken(("One.", 8000), ("Two three.", 16000))
+    assert text.next_word(8000) == (8000, True)
+    assert text.next_word(8001) == (8000, True)
+    assert text.next_word(24000) == (24000, True)
+
+
+def test_while_audio_is_arriving_it_goes_on_at_a_word_that_is_not_wholly_there() -> None:
+    assert with_times(TIMES[:2], complete=False).next_word(9600) == (7200, True)
+    assert spoken(("x" * 14 + " " + "y" * 14, 12000), complete=False).next_word(12000) == (8000, False)
+
+
+def test_before_any_audio_it_goes_on_at_the_start() -> None:
+    text = SpokenText(RATE)
+    text.plan("Hello.")
+    assert text.next_word(0) == (0, True)
+    text.begin_piece()
+    assert text.next_word(0) == (0, True)
+
+
+@given(
+    words=st.lists(st.text("abc", min_size=1, max_size=6), min_size=1, max_size=6),
+    position=st.integers(0, 30000),
+    times=st.booleans(),
+    complete=st.booleans(),
+)
+def test_what_was_heard_and_where_it_goes_on_leave_no_word_out(words, position, times, complete) -> None:
+    text = SpokenText(RATE)
+    text.plan(" ".join(words))
+    text.begin_piece()
+    ends = [480 * (len(" ".join(words[: count + 1])) + 1) for count in range(len(words))]
+    starts = [0, *ends[:-1]]
+    known = tuple(WordTime(w, s / RATE, e / RATE) for w, s, e in zip(words, starts, ends, strict=True))
+    text.add_audio(ends[-1], known if times else ())
+    if complete:
+        text.end_piece()
+    position = min(position, ends[-1])
+    start, _ = text.next_word(position)
+    heard = len(text.heard(position)[0].split())
+    assert start <= position
+    if times or complete:
+        assert heard == len(words) or start <= starts[heard]
+        again = sum(1 for s, e in zip(starts, ends, strict=True) if start <= s and e <= position)
+        assert again == 0
+
+
+# --- the end is taken away ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dropped", "said"),
+    [(0, "One moment, please. It is booked."), (4000, "One It is booked."), (8000, "It is booked.")],
+    ids=["nothing", "half of it", "all of it"],
+)
+def test_what_was_dropped_before_it_was_heard_was_not_said(dropped, said) -> None:
+    """Given a filler of a second, when so much of its end is dropped, then the next sentence follows what is left."""
+    text = SpokenText(RATE)
+    for sentence in ("One moment, please.", "It is booked."):
+        text.plan(sentence)
+    text.begin_piece()
+    text.add_audio(8000)
+    text.end_piece()
+    text.begin_piece()
+    text.drop_end(dropped)
+    text.add_audio(8000)
+    text.end_piece()
+    assert text.said == said
+    assert text.heard(16000 - dropped) == (said, True)
+    assert text.heard(16000 - dropped - 1)[1] is False

@@ -242,7 +242,57 @@ def test_audio_after_a_pause_of_the_synthesiser_is_not_heard_before_it_was_playe
     line.echoed(0.1, "u1:1")
     send(line, 5.0, 0.1, "u1:2", 1600)  # the carrier had been dry for 4.9 s
     assert line.heard(5.0, 1600, RATE) == (800, True)
-    assert line.heard(5.05, 1600, RATE) == (1200, True)
+    assert line.heard(5.05, 1600, RATE) == (1200, False)
+    line.echoed(5.1, "u1:2")
+    assert line.heard(5.1, 1600, RATE) == (1600, True)
+
+
+def test_after_a_pause_what_was_heard_stays_heard_and_nothing_counts_twice() -> None:
+    # given an utterance that was heard up to 4000 samples, and then paused
+    line = playout()
+    send(line, 0.0, 1.0, "u1:1", 8000)
+    line.cleared(0.5)
+    line.keep(4000, True)
+    assert line.heard(3.0, 4000, RATE) == (4000, True)
+    # when it goes on from 3000
+    send(line, 5.0, 0.25, "u1:2", 5000)
+    # then it is not more than that until it gets there
+    assert line.heard(5.05, 5000, RATE) == (4000, True)
+    assert line.heard(5.125, 5000, RATE) == (4000, True)
+    assert line.heard(5.2, 5000, RATE) == (4600, False)
+    assert line.echoed(5.2, "u1:1") == "cleared"
+    assert line.confirmed == 0
+    assert line.echoed(5.25, "u1:2") == "played"
+    assert line.heard(5.25, 5000, RATE) == (5000, True)
+    assert line.confirmed == 5000
+
+
+def test_a_mark_of_the_repeated_stretch_takes_nothing_back() -> None:
+    line = playout()
+    send(line, 0.0, 0.5, "u1:1", 4000)
+    line.echoed(0.5, "u1:1")
+    line.cleared(0.6)
+    line.keep(4000, True)
+    send(line, 1.0, 0.1, "u1:2", 3800)
+    line.echoed(1.1, "u1:2")
+    assert line.confirmed == 4000
+    assert line.heard(1.1, 3800, RATE) == (4000, True)
+
+
+def test_echoes_of_two_clears_are_both_known() -> None:
+    line = playout()
+    send(line, 0.0, 1.0, "u1:1", 8000)
+    line.cleared(0.1)
+    send(line, 0.2, 1.0, "u1:2", 8000)
+    line.cleared(0.3)
+    assert [line.echoed(0.4, name) for name in ("u1:1", "u1:2", "u1:1")] == ["cleared", "cleared", "unknown"]
+
+
+def test_a_new_utterance_begins_with_nothing_heard() -> None:
+    line = playout()
+    line.keep(4000, True)
+    line.begin()
+    assert line.heard(1.0, 0, RATE) == (0, False)
 
 
 @given(
