@@ -14,7 +14,8 @@ class Figures:
     """What one exchange cost in time, in milliseconds; None where it did not happen."""
 
     final_ms: float | None = None
-    """End of the caller's speech to the final transcript."""
+    """End of the caller's speech to the end of his turn: his final words are there, and he was silent for as long as
+    they ask for."""
     first_token_ms: float | None = None
     """End of the caller's speech to the first text of the reply."""
     first_audio_ms: float | None = None
@@ -29,7 +30,7 @@ class Turn:
 
     number: int
     caller: str
-    """The caller's words; empty for the greeting and for what the agent says unasked."""
+    """The caller's words; empty for the greeting and for what the agent says unasked; bullets for keys."""
     said: str = ""
     heard: str = ""
     """The part of ``said`` that reached the caller's ear, to the word."""
@@ -39,6 +40,13 @@ class Turn:
     """Who or what cut the reply: ``caller``, ``application``, ``hangup``; None where nobody did."""
     certainty: Literal["marks", "clock"] = "marks"
     """Whether ``heard`` rests on the carrier's echoed marks or only on the clock."""
+    keyed: bool = False
+    """Whether the caller keyed this in, in one entry."""
+    continues: bool = False
+    """Whether the caller went on with the turn before: both were answered as one, here."""
+    withdrawn: bool = False
+    """Whether the answer was withdrawn because the caller went on before he had heard enough of it. See the next
+    turn."""
     figures: Figures = Figures()
 
 
@@ -55,7 +63,13 @@ class Outcome:
     ended_at: float
     turns: tuple[Turn, ...] = ()
     counters: dict[str, int] = attrs.field(factory=dict)
-    """What was dropped, refused or repeated, by name."""
+    """What was dropped, refused, repeated or wrong, by name: ``false interruptions``, ``backchannels``, ``guesses``,
+    ``guesses taken back``, ``transcripts dropped: echo`` and many more. What is not there did not happen."""
+
+    @property
+    def guesses_right(self) -> int:
+        """Replies that were begun before the caller's turn was over, and were right."""
+        return self.counters.get("guesses", 0) - self.counters.get("guesses taken back", 0)
 
     @property
     def duration(self) -> float:

@@ -11,6 +11,8 @@ import numpy as np
 
 from callengine.journal import Record
 from callengine.outcome import Figures
+from callengine.records.interruptions import Interruption, interruptions_of
+from callengine.records.replies import replies_of
 from callengine.records.turns import turns_of
 
 PERCENTILES = (90.0, 95.0)
@@ -28,30 +30,42 @@ class LatencyRow:
     at: float
     """When the caller's speech ended (turn) or began (barge-in): seconds since the stream started."""
     final_ms: float | None = None
-    """End of speech to the final transcript."""
+    """End of speech to the end of the turn."""
     first_token_ms: float | None = None
     """End of speech to the first text of the reply."""
     first_audio_ms: float | None = None
     """End of speech to the first synthesised audio."""
     audible_ms: float | None = None
     """End of speech to the first audio that left for the carrier."""
+    detected_ms: float | None = None
+    """Onset of the interrupting speech to the moment at which it was certain that it is one."""
     silence_ms: float | None = None
-    """Onset of the interrupting speech to the clear."""
+    """Onset of the interrupting speech to the moment at which the agent was paused, ducked or cleared: the first of
+    them."""
+    overlap_ms: float | None = None
+    """Onset of the interrupting speech to the moment at which the agent was paused or cleared: for so long both spoke
+    at once."""
+    interrupted: bool = False
+    """Of a turn: its answer was cut off or withdrawn. The totals leave it out, as an answer that was not wanted says
+    nothing of how long the wanted ones take."""
 
 
 _COLUMNS = {
     "final": "final_ms",
-    "first token": "first_token_ms",
-    "first audio": "first_audio_ms",
+    "token": "first_token_ms",
+    "audio": "first_audio_ms",
     "audible": "audible_ms",
+    "detected": "detected_ms",
     "silence": "silence_ms",
+    "overlap": "overlap_ms",
 }
+"""Short, so that the table is no wider than a terminal."""
 
 
 def latency_table(records: Iterable[Record]) -> list[LatencyRow]:
     """A row for each turn that the caller's speech began, and for each barge-in, in order of time."""
     records = list(records)
-    rows = _turn_rows(records) + [_barge_in_row(record, records) for record in records if record.kind == "barge_in"]
+    rows = _turn_rows(records) + [_barge_in_row(each) for each in interruptions_of(records)]
     return sorted(rows, key=lambda row: row.at)
 
 
@@ -64,14 +78,24 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def format_table(rows: Sequence[LatencyRow]) -> str:
-    """The rows as aligned text, in milliseconds, with the medians at the bottom; the percentiles too, for columns with
-    at least `MIN_FOR_PERCENTILES` values. Ends without a newline."""
-    table = [["turn", "at", *(f"{title} ms" for title in _COLUMNS)]]
+    """The rows as aligned text, in milliseconds but for ``at``, with the medians at the bottom; the percentiles too,
+    for columns with at least `MIN_FOR_PERCENTILES` values. Interrupted turns are shown, and not counted. Ends without
+    a newline."""
+    table = [["turn", "at", *_COLUMNS]]
     for row in rows:
-        name = f"{row.turn}" if row.kind == "turn" else f"{row.turn} barge-in"
+        name = (
+            f"{row.turn} barge-in"
+            if row.kind == "barge-in"
+            else f"{row.turn} cut"
+            if row.interrupted
+            else f"{row.turn}"
+        )
         table.append([name, f"{row.at:.2f} s", *(_cell(getattr(row, field)) for field in _COLUMNS.values())])
     if rows:
-        columns = [[value for row in rows if (value := getattr(row, field)) is not None] for field in _COLUMNS.values()]
+        counted = [row for row in rows if not row.interrupted]
+        columns = [
+            [value for row in counted if (value := getattr(row, field)) is not None] for field in _COLUMNS.values()
+        ]
         table.append(["median", "", *(_cell(median(values) if values else None) for values in columns)])
         for percent in PERCENTILES:
             enough = [len(values) >= MIN_FOR_PERCENTILES for values in columns]
@@ -86,26 +110,29 @@ def format_table(rows: Sequence[LatencyRow]) -> str:
 
 def _turn_rows(records: list[Record]) -> list[LatencyRow]:
     ends = {record.data["turn"]: record.data["speech_ended"] for record in records if record.kind == "turn.ended"}
+    cut = {reply.turn for reply in replies_of(records) if reply.answers and reply.interrupted and not reply.taken_back}
     rows = []
     for turn in turns_of(records):
         at = ends.get(turn.number)
         if at is not None and turn.figures != Figures():
-            rows.append(LatencyRow("turn", turn.number, at, **attrs.asdict(turn.figures)))
+            interrupted = turn.withdrawn or turn.number in cut
+            figures = attrs.asdict(turn.figures)
+            rows.append(LatencyRow("turn", turn.number, at, **figures, interrupted=interrupted))
     return rows
 
 
-def _barge_in_row(barge_in: Record, records: list[Record]) -> LatencyRow:
-    data = barge_in.data
-    clear = next(
-        (
-            record.t
-            for record in records
-            if record.kind == "clear.sent" and record.data["utterance"] == data["utterance"]
-        ),
-        None,
+def _barge_in_row(cut: Interruption) -> LatencyRow:
+    def since(moment: float | None) -> float | None:
+        return None if moment is None else round(max(0.0, moment - cut.onset) * 1000, 1)
+
+    return LatencyRow(
+        "barge-in",
+        cut.turn,
+        cut.onset,
+        detected_ms=since(cut.detected),
+        silence_ms=since(cut.quiet),
+        overlap_ms=since(cut.silent),
     )
-    silence = None if clear is None else round((clear - data["onset"]) * 1000, 1)
-    return LatencyRow("barge-in", data["turn"], data["onset"], silence_ms=silence)
 
 
 def _cell(value: float | None) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 
 from callengine.audio import Pcm
 from callengine.journal import Record
-from callengine.records.latency import latency_table
+from callengine.records.entries import NO_TURN
+from callengine.records.interruptions import softenings_of
 from callengine.records.placement import (
     AgentSlice,
     CallerAudio,
@@ -21,8 +22,9 @@ from callengine.records.placement import (
     stream_format,
     time_of_position,
 )
+from callengine.records.replies import replies_of
+from callengine.records.timeline_turns import turn_taking
 from callengine.records.transcript import transcript
-from callengine.records.turns import turns_of
 
 ENVELOPE_STEP = 0.01
 """Seconds of audio that one bar of a waveform stands for: 32 kB of base64 for a minute of two tracks, and
@@ -61,11 +63,9 @@ def timeline_data(records: Iterable[Record], *, thresholds: tuple[float, float])
             for record in records
             if record.kind == "clear.sent"
         ],
-        "barge_ins": _barge_ins(records),
-        "turns": _turns(records),
-        "flags": _flags(records),
         "entries": whole["entries"],
-    }
+        "notes": whole["notes"],
+    } | turn_taking(records)
 
 
 def envelope(pcm: Pcm, rate: int) -> str:
@@ -129,40 +129,54 @@ def _speech(records: Sequence[Record], over: float) -> list[dict[str, Any]]:
 
 
 def _transcripts(records: Sequence[Record]) -> list[dict[str, Any]]:
-    return [
-        {"t": record.t, "text": record.data["text"], "final": record.data["final"]}
-        for record in records
-        if record.kind == "transcript" and record.data["text"]
-    ]
+    """What was understood, with what final words are that are no turn (``aside``), and why."""
+    shown: list[dict[str, Any]] = []
+    for record in records:
+        data = record.data
+        if record.kind == "transcript" and data["text"]:
+            shown.append({"t": record.t, "text": data["text"], "final": data["final"], "aside": "", "why": ""})
+        elif record.kind == "decision" and data["what"].startswith(NO_TURN):
+            for item in reversed(shown):
+                if item["final"] and data["reason"].endswith(f": {item['text'].strip()!r}"):
+                    item |= {"aside": data["what"].removeprefix(NO_TURN), "why": data["reason"]}
+                    break
+    return shown
 
 
 def _replies(records: Sequence[Record], agent: Sequence[AgentSlice], rate: int) -> list[dict[str, Any]]:
     """The agent's utterances with their words spread over their audio by length, the unheard ones apart."""
+    pauses = [soft for soft in softenings_of(records) if soft.how == "pause" and soft.then == "carry on"]
     replies = []
-    for record in records:
-        data = record.data
-        if record.kind != "reply.ended" or not data["said"]:
+    for reply in replies_of(records):
+        if reply.ended is None or not reply.said or reply.taken_back:
             continue
-        parts = [part for part in agent if part.utterance == data["utterance"]]
-        first = min((part.start for part in parts), default=round(record.t * rate)) / rate
-        last = max((part.end for part in parts), default=round(record.t * rate)) / rate
+        parts = [part for part in agent if part.utterance == reply.utterance]
+        first = min((part.start for part in parts), default=round(reply.ended * rate)) / rate
+        last = max((part.end for part in parts), default=round(reply.ended * rate)) / rate
         silent = max((part.start + part.heard for part in parts if part.heard), default=round(first * rate)) / rate
-        said, heard = data["said"], data["heard"]
-        unheard = said[len(heard) :] if said.startswith(heard) else ""
-        words = _spread(heard, first, silent, True) + _spread(unheard, silent, last, False)
-        kept = ("turn", "utterance", "said", "heard", "interrupted_by", "certainty")
+        gaps = [(pause.start, pause.end) for pause in pauses if pause.utterance == reply.utterance]
+        words = _spread(reply.heard, first, silent, gaps, heard=True)
+        words += _spread(reply.unheard, silent, last, [], heard=False)
+        kept = ("turn", "utterance", "said", "heard", "interrupted_by", "certainty", "withdrawn", "prompt", "reason")
         replies.append(
-            {name: data[name] for name in kept} | {"from": first, "to": silent, "sent_to": last, "words": words}
+            {name: getattr(reply, name) for name in kept}
+            | {"from": first, "to": silent, "sent_to": last, "words": words}
         )
     return replies
 
 
-def _spread(text: str, start: float, end: float, heard: bool) -> list[dict[str, Any]]:
-    scale = (end - start) / max(1, len(text))
-    return [
-        {"word": match.group(), "t": round(start + match.start() * scale, 3), "heard": heard}
-        for match in re.finditer(r"\S+", text)
-    ]
+def _spread(
+    text: str, start: float, end: float, gaps: Sequence[tuple[float, float]], *, heard: bool
+) -> list[dict[str, Any]]:
+    """The words with their times: evenly, but for the gaps in which nothing sounded."""
+    sounding = max(0.0, end - start - sum(to - since for since, to in gaps))
+    words = []
+    for match in re.finditer(r"\S+", text):
+        t = start + match.start() * sounding / max(1, len(text))
+        for since, to in gaps:
+            t += to - since if t >= since else 0.0
+        words.append({"word": match.group(), "t": round(t, 3), "heard": heard})
+    return words
 
 
 def _marks(records: Sequence[Record], agent: Sequence[AgentSlice], rate: int) -> list[dict[str, Any]]:
@@ -174,67 +188,3 @@ def _marks(records: Sequence[Record], agent: Sequence[AgentSlice], rate: int) ->
         echoed = None if echo is None else echo.t
         marks.append({"name": part.mark, "sent": part.sent, "due": part.end / rate, "echoed": echoed, "status": status})
     return marks
-
-
-def _barge_ins(records: list[Record]) -> list[dict[str, Any]]:
-    triggers = {record.data["onset"]: record.data["trigger"] for record in records if record.kind == "barge_in"}
-    return [
-        {"onset": row.at, "turn": row.turn, "silence_ms": row.silence_ms, "trigger": triggers[row.at]}
-        for row in latency_table(records)
-        if row.kind == "barge-in"
-    ]
-
-
-def _turns(records: list[Record]) -> list[dict[str, Any]]:
-    """Each turn's stages, one behind the other, from the end of the caller's speech."""
-    ends = {record.data["turn"]: record.data for record in records if record.kind == "turn.ended"}
-    turns = []
-    for turn in turns_of(records):
-        ended = ends.get(turn.number, {}).get("speech_ended")
-        if ended is None:
-            continue
-        figures = turn.figures
-        reached = {
-            "final": figures.final_ms,
-            "first token": figures.first_token_ms,
-            "first audio": figures.first_audio_ms,
-            "audible": figures.audible_ms,
-        }
-        turns.append(
-            {
-                "number": turn.number,
-                "caller": turn.caller,
-                "speech_ended": ended,
-                "reason": ends[turn.number]["reason"],
-                "stages": [{"name": name, "ms": ms} for name, ms in reached.items() if ms is not None],
-            }
-        )
-    return turns
-
-
-def _flags(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """What happened at a moment, and why: for people."""
-    flags = []
-    for record in records:
-        data = record.data
-        match record.kind:
-            case "decision":
-                flag = ("decision", data["what"], data["reason"])
-            case "turn.ended":
-                flag = ("turn", f"turn {data['turn']}", data["reason"])
-            case "dtmf":
-                flag = ("dtmf", f"key {data['digit']}", "DTMF")
-            case "mark":
-                flag = ("mark", f"mark {data['name']}", data["status"])
-            case "provider.failed":
-                flag = ("failure", f"{data['role']} failed", f"{data['provider']}: {data['message']}")
-            case "provider.ready":
-                flag = ("ready", f"{data['role']} ready", data["provider"])
-            case "media.bad":
-                flag = ("failure", "bad media", str(data["problem"]))
-            case "call.ended":
-                flag = ("end", f"ended by {data['ended_by']}", data["reason"])
-            case _:
-                continue
-        flags.append({"t": record.t, "kind": flag[0], "what": flag[1], "reason": flag[2]})
-    return flags

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from callengine.journal import Record
-from callengine.records.placement import agent_audio, end_of_call, stream_format
+from callengine.records.entries import agent_entries, caller_entries, notes
+from callengine.records.placement import end_of_call
 
 
 def transcript(records: Iterable[Record]) -> dict[str, Any]:
@@ -19,8 +20,15 @@ def transcript(records: Iterable[Record]) -> dict[str, Any]:
     ``text``, ``from`` and ``to`` (seconds since the stream started) and ``turn``.
 
     An agent's entry has as ``text`` what was heard; ``said`` only where that differs; ``interrupted_by`` (``caller``,
-    ``application``, ``hangup`` or None) and ``certainty`` (``marks`` or ``clock``). A caller's entry without a turn
-    (None) is something that the agent heard and took for no turn, such as a backchannel.
+    ``application``, ``hangup`` or None) and ``certainty`` (``marks`` or ``clock``). Where they apply, it has
+    ``cut_reason``, ``withdrawn`` (true: the caller went on so soon that the next turn was answered in place of this
+    one), and ``prompt`` with its ``reason``: what it was said for, where that is no answer.
+
+    A caller's entry has a ``reason``: why the turn was over, or why it is none. An entry without a turn (None) is
+    something that the agent heard and took for no turn, such as a backchannel. Where they apply, it has ``keyed``
+    (true: it was keyed in, and its text is masked) and ``continues`` (true: he went on with the turn before).
+
+    ``notes`` are what happened beside the words, each with ``who``, ``at``, ``what`` and ``reason``.
     """
     records = list(records)
     started = next((record for record in records if record.kind == "call.started"), None)
@@ -35,6 +43,7 @@ def transcript(records: Iterable[Record]) -> dict[str, Any]:
         "ended_by": None if ended is None else ended.data["ended_by"],
         "reason": None if ended is None else ended.data["reason"],
         "entries": sorted(entries, key=lambda entry: (entry["from"], entry["to"])),
+        "notes": sorted(notes(records), key=lambda note: note["at"]),
     }
 
 
@@ -45,12 +54,15 @@ def write_transcript(records: Iterable[Record], path: str | Path) -> None:
 
 
 def lines(records: Iterable[Record]) -> list[str]:
-    """The transcript for people: a line an entry, with its time, and a last line that says how the call ended."""
+    """The transcript for people: a line an entry, with its time, and a last line that says how the call ended. What is
+    in square brackets was not said."""
     whole = transcript(records)
-    told = [f"{clock(entry['from'])}  {entry['who']:<6}  {_words(entry)}" for entry in whole["entries"]]
+    told = [(entry["from"], entry["who"], _words(entry)) for entry in whole["entries"]]
+    told += [(note["at"], note["who"], f"[{note['what']}: {note['reason']}]") for note in whole["notes"]]
+    told.sort(key=lambda line: line[0])
     if whole["ended_by"] is not None:
-        told.append(f"{clock(whole['duration'])}  ended by {whole['ended_by']}: {_printable(whole['reason'])}")
-    return told
+        told.append((whole["duration"], "", f"ended by {whole['ended_by']}: {whole['reason']}"))
+    return [f"{clock(at)}  {f'{who:<6}  ' if who else ''}{printable(text)}" for at, who, text in told]
 
 
 def clock(seconds: float) -> str:
@@ -59,76 +71,37 @@ def clock(seconds: float) -> str:
     return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"
 
 
-def caller_entries(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """What the caller said: an entry for each turn, and for each final transcript that no turn took up."""
-    onsets: dict[int, float] = {}
-    stops: dict[int, float] = {}
-    finals: dict[int, dict[str, Any]] = {}
-    taken: set[int] = set()
-    entries = []
-    for record in records:
-        data = record.data
-        utterance = data.get("utterance", 0)
-        match record.kind:
-            case "speech.started":
-                onsets[utterance] = data["onset"]
-            case "speech.stopped":
-                stops[utterance] = data["ended"]
-            case "transcript" if data["final"] and data["text"]:
-                finals[utterance] = _caller_entry(data["text"], record.t, None)
-            case "turn.ended" if data["text"]:
-                taken.add(utterance)
-                to = record.t if data["speech_ended"] is None else data["speech_ended"]
-                entry = _caller_entry(data["text"], to, data["turn"])
-                entry["from"] = min(onsets.get(utterance, to), to)
-                entries.append(entry)
-    for utterance, entry in finals.items():
-        if utterance not in taken:
-            entry["to"] = stops.get(utterance, entry["to"])
-            entry["from"] = min(onsets.get(utterance, entry["to"]), entry["to"])
-            entries.append(entry)
-    return entries
-
-
-def agent_entries(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """What the agent said: an entry for each reply, from its first sample's playout to the last one heard."""
-    audio_format = stream_format(records)
-    rate = audio_format.sample_rate
-    spans: dict[int, tuple[int, int]] = {}
-    for part in agent_audio(records, audio_format):
-        first, last = spans.get(part.utterance, (part.start, part.start))
-        spans[part.utterance] = (first, max(last, part.start + part.heard if part.heard else last))
-    entries = []
-    for record in records:
-        data = record.data
-        if record.kind != "reply.ended" or not data["said"]:
-            continue  # a reply that was dropped before it had a word
-        first, last = spans.get(data["utterance"], (round(record.t * rate),) * 2)
-        entry = {"who": "agent", "text": data["heard"]}
-        if data["said"] != data["heard"]:
-            entry["said"] = data["said"]
-        entry |= {"from": round(first / rate, 3), "to": round(last / rate, 3), "turn": data["turn"]}
-        entry |= {"interrupted_by": data["interrupted_by"], "certainty": data["certainty"]}
-        entries.append(entry)
-    return entries
-
-
-def _caller_entry(text: str, at: float, turn: int | None) -> dict[str, Any]:
-    return {"who": "caller", "text": text, "from": at, "to": at, "turn": turn}
+def printable(text: str) -> str:
+    """Without what moves a terminal's cursor or colours it: the words come from outside."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _words(entry: dict[str, Any]) -> str:
-    text = _printable(entry["text"])
-    if entry["who"] == "caller":
-        return text if entry["turn"] is not None else f"({text})"
-    if "said" not in entry:
+    return _caller_words(entry) if entry["who"] == "caller" else _agent_words(entry)
+
+
+def _caller_words(entry: dict[str, Any]) -> str:
+    text: str = entry["text"]
+    if entry.get("keyed"):
+        return f"{text or 'nothing'} (keyed in)"
+    if entry["turn"] is not None:
         return text
-    said, by = _printable(entry["said"]), entry["interrupted_by"]
-    unheard = said[len(text) :].strip() if said.startswith(text) else said
-    why = f"cut by the {by}; " if by in ("caller", "application") else "the call ended; " if by else ""
-    return f"{text} [{why}not heard: {unheard}]".lstrip()
+    return f"({text})" + (f" [{entry['reason']}]" if entry["reason"] else "")
 
 
-def _printable(text: str) -> str:
-    """Without what moves a terminal's cursor or colours it: the words come from outside."""
-    return "".join(character if character.isprintable() else " " for character in text)
+def _agent_words(entry: dict[str, Any]) -> str:
+    text, remarks = entry["text"], []
+    if "prompt" in entry:
+        remarks.append(entry["reason"])
+    if "said" in entry:
+        said, by = entry["said"], entry["interrupted_by"]
+        if entry.get("withdrawn"):
+            remarks.append("withdrawn: the caller went on")
+        elif by in ("caller", "application"):
+            reason = entry.get("cut_reason")
+            remarks.append(f"cut by the {by}" + (f": {reason}" if reason else ""))
+        elif by:
+            remarks.append("the call ended")
+        unheard = said[len(text) :].strip() if said.startswith(text) else said
+        remarks.append(f"not heard: {unheard}")
+    return f"{text} [{'; '.join(remarks)}]".lstrip() if remarks else text

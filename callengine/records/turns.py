@@ -2,76 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import attrs
 
 from callengine.journal import Record
 from callengine.outcome import Figures, Turn
-
-
-@attrs.define
-class _Draft:
-    number: int
-    caller: str = ""
-    speech_ended: float | None = None
-    final: float | None = None
-    token: float | None = None
-    audio: float | None = None
-    audible: float | None = None
-    replies: list[dict[str, object]] = attrs.field(factory=list)
-
-    def finish(self) -> Turn:
-        complete = bool(self.replies) and all(reply["complete"] for reply in self.replies)
-        cuts = [str(reply["interrupted_by"]) for reply in self.replies if reply["interrupted_by"]]
-        clock = any(reply["certainty"] == "clock" for reply in self.replies)
-        return Turn(
-            number=self.number,
-            caller=self.caller,
-            said=" ".join(str(reply["said"]) for reply in self.replies if reply["said"]),
-            heard=" ".join(str(reply["heard"]) for reply in self.replies if reply["heard"]),
-            complete=complete,
-            interrupted_by=cuts[-1] if cuts else None,
-            certainty="clock" if clock else "marks",
-            figures=Figures(
-                final_ms=self._since(self.final),
-                first_token_ms=self._since(self.token),
-                first_audio_ms=self._since(self.audio),
-                audible_ms=self._since(self.audible),
-            ),
-        )
-
-    def _since(self, moment: float | None) -> float | None:
-        if moment is None or self.speech_ended is None:
-            return None
-        return round(max(0.0, moment - self.speech_ended) * 1000, 1)
+from callengine.records.replies import REST, Reply, replies_of
 
 
 def turns_of(records: Iterable[Record]) -> tuple[Turn, ...]:
     """What was said and heard, exchange by exchange; the greeting is turn 0.
 
-    Latencies count from the end of the caller's speech; only the first reply of a turn has them.
+    Latencies count from the end of the caller's speech; only the first reply of a turn has them, and prompts such as
+    "Are you still there?" have none. Replies to a guess that was taken back are in no turn.
     """
-    drafts: dict[int, _Draft] = {}
-    turn_of_utterance: dict[int, int] = {}
-    for record in records:
-        data = record.data
-        match record.kind:
-            case "turn.ended":
-                draft = drafts[data["turn"]] = _Draft(data["turn"], data["text"], data["speech_ended"], record.t)
-            case "reply.started":
-                turn_of_utterance[data["utterance"]] = data["turn"]
-            case "reply.token" | "reply.audio":
-                draft = drafts.setdefault(data["turn"], _Draft(data["turn"]))
-                part = record.kind.removeprefix("reply.")
-                if getattr(draft, part) is None:
-                    setattr(draft, part, record.t)
-            case "reply.audible":
-                number = turn_of_utterance.get(data["utterance"], 0)
-                draft = drafts.setdefault(number, _Draft(number))
-                if draft.audible is None:
-                    draft.audible = record.t
-            case "reply.ended":
-                draft = drafts.setdefault(data["turn"], _Draft(data["turn"]))
-                draft.replies.append(data)
-    return tuple(drafts[number].finish() for number in sorted(drafts))
+    records = list(records)
+    ends = {record.data["turn"]: record for record in records if record.kind == "turn.ended"}
+    replies: dict[int, list[Reply]] = {number: [] for number in ends}
+    for reply in replies_of(records):
+        if not reply.taken_back:
+            replies.setdefault(reply.turn, []).append(reply)
+    return tuple(_turn(number, ends, replies[number]) for number in sorted(replies))
+
+
+def _turn(number: int, ends: dict[int, Record], replies: Sequence[Reply]) -> Turn:
+    end = ends.get(number)
+    about: dict[str, Any] = {} if end is None else end.data
+    following = ends.get(number + 1)
+    told = _told(reply for reply in replies if reply.ended is not None)
+    cuts = [reply.interrupted_by for reply in told if reply.interrupted_by]
+    certainty: Literal["marks", "clock"] = "clock" if any(reply.certainty == "clock" for reply in told) else "marks"
+    return Turn(
+        number=number,
+        caller=about.get("text", ""),
+        said=" ".join(reply.said for reply in told if reply.said),
+        heard=" ".join(reply.heard for reply in told if reply.heard),
+        complete=bool(told) and all(reply.complete for reply in told),
+        interrupted_by=cuts[-1] if cuts else None,
+        certainty=certainty,
+        keyed=about.get("keyed", False),
+        continues=about.get("continues", False),
+        withdrawn=following is not None and following.data.get("continues", False),
+        figures=_figures(end, replies),
+    )
+
+
+def _told(replies: Iterable[Reply]) -> list[Reply]:
+    """The replies, where one that was cut for nothing and the rest of it are one."""
+    told: list[Reply] = []
+    for reply in replies:
+        if told and reply.prompt == REST and _plain(reply.said) == _plain(told[-1].unheard):
+            first = told[-1]
+            heard = f"{first.heard} {reply.heard}".strip()
+            certain = first.certainty if first.certainty == "clock" else reply.certainty
+            told[-1] = attrs.evolve(reply, said=first.said, heard=heard, certainty=certain)
+        else:
+            told.append(reply)
+    return told
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _figures(end: Record | None, replies: Sequence[Reply]) -> Figures:
+    ended = None if end is None else end.data["speech_ended"]
+    if end is None or ended is None:
+        return Figures()
+
+    def since(moments: Iterable[float | None]) -> float | None:
+        moment = next((moment for moment in moments if moment is not None), None)
+        return None if moment is None else round(max(0.0, moment - ended) * 1000, 1)
+
+    answers = [reply for reply in replies if reply.answers]
+    return Figures(
+        final_ms=since([end.t]),
+        first_token_ms=since(reply.token for reply in answers),
+        first_audio_ms=since(reply.audio for reply in answers),
+        audible_ms=since(reply.audible for reply in answers),
+    )

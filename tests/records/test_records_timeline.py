@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import talking
 from recorded_call import LONG_REPLY, LONG_REPLY_HEARD, SORRY, RecordedCall, busy_call, clip
 
 from callengine.journal import Record
@@ -109,7 +110,8 @@ def test_everything_else_that_it_draws() -> None:
     ]
     (cut,) = data["barge_ins"]
     assert (cut["silence_ms"], cut["trigger"]) == (220.0, "speech")
-    assert {flag["what"] for flag in data["flags"]} >= {"cut", "flow", "go on", "key •", "stt ready", "turn 1"}
+    assert {flag["what"] for flag in data["flags"]} >= {"cut", "flow", "go on", "stt ready", "turn 1"}
+    assert [(round(key["t"], 1), key["digit"]) for key in data["keys"]] == [(14.2, "•")]
     assert [item["final"] for item in data["transcripts"]].count(True) == 4
     assert [item["final"] for item in data["transcripts"]].count(False) >= 4
     assert {mark["status"] for mark in data["marks"]} == {"played", "cleared"}
@@ -145,3 +147,90 @@ def test_a_journal_that_breaks_off_is_drawn_as_far_as_it_goes() -> None:
     records = [record for record in busy_call() if record.t < 8.0]
     assert drawn(records)["call"]["ended_by"] is None
     assert drawn([])["end"] == 0
+
+
+async def test_it_draws_how_turns_were_taken(call_lab) -> None:
+    books = await talking.busy_call(call_lab)
+    data = drawn(list(books))
+    carried_on, cut = talking.reason(books, "carry on"), talking.reason(books, "cut")
+    assert [(soft["how"], soft["then"], soft["why"]) for soft in data["softened"]][:2] == [
+        ("pause", "carry on", carried_on),
+        ("pause", "cut", cut),
+    ]
+    assert [(alarm["backchannel"], alarm["reason"]) for alarm in data["alarms"]] == [(True, carried_on)]
+    assert [guess["fate"] for guess in data["guesses"]][:3] == ["right", "taken back", "right"]
+    assert [key["digit"] for key in data["keys"]] == ["•"] * 5
+    assert [(end["turn"], end["keyed"], end["continues"], end["guessed"]) for end in data["ends"]] == [
+        (1, False, False, True),
+        (2, False, False, True),
+        (3, True, False, False),
+        (4, False, False, True),
+        (5, False, True, False),
+    ]
+    assert [end["reason"] for end in data["ends"]] == [record.data["reason"] for record in books.of("turn.ended")]
+    (quiet,) = [item for item in data["transcripts"] if item["aside"]]
+    assert (quiet["text"], quiet["aside"]) == ("Mm-hm.", "backchannel")
+    assert quiet["why"] == talking.reason(books, "no turn: backchannel")
+    first = data["barge_ins"][0]
+    assert (first["silence_ms"], first["reason"]) == (200.0, cut)
+    assert [turn["fate"] for turn in data["turns"]] == ["cut", "", "withdrawn", ""]
+    assert [note["reason"] for note in data["notes"]] == [carried_on]
+
+
+async def test_what_has_its_own_place_is_no_flag(call_lab) -> None:
+    flags = [flag["what"] for flag in drawn(list(await talking.busy_call(call_lab)))["flags"]]
+    assert [what for what in flags if not what.endswith("ready")] == [
+        "turn 1",
+        "cut",
+        "turn 2",
+        "turn 3: keys",
+        "turn 4",
+        "cut",
+        "turn 5, with 4",
+        "ask whether the caller is there",
+        "ended by caller",
+    ]
+
+
+async def test_no_word_lies_in_a_pause(call_lab) -> None:
+    data = drawn(list(await talking.busy_call(call_lab)))
+    pause = data["softened"][0]
+    reply = next(reply for reply in data["replies"] if reply["said"] == talking.HOURS)
+    times = [word["t"] for word in reply["words"] if word["heard"]]
+    assert times == sorted(times)
+    assert not [t for t in times if pause["start"] < t < pause["end"]]
+    assert any(t < pause["start"] for t in times)
+    assert any(t > pause["end"] for t in times)
+
+
+def test_verdicts_and_hints_are_points() -> None:
+    call = RecordedCall()
+    call.note(1.0, "turn.verdict", utterance=1, probability=0.71)
+    call.note(1.5, "turn.hint", utterance=1, hint="resumed")
+    call.note(2.0, "turn.hint", utterance=1, hint="end")
+    assert drawn(call.ends(3.0))["verdicts"] == [
+        {"t": 1.0, "probability": 0.71, "hint": ""},
+        {"t": 1.5, "probability": 0.0, "hint": "resumed"},
+        {"t": 2.0, "probability": 1.0, "hint": "end"},
+    ]
+
+
+def test_a_wrong_guess_is_no_reply() -> None:
+    call = RecordedCall()
+    call.note(1.0, "decision", what="guess", reason="a pause behind a whole sentence: 'Yes'")
+    call.note(1.0, "reply.started", turn=0, utterance=1)
+    call.note(1.2, "decision", what="take back the guess", reason="the caller goes on")
+    call.note(1.2, "decision", what="drop", reason="it answers a wrong guess")
+    about = {"said": "Fine.", "heard": "", "complete": False, "interrupted_by": "caller", "certainty": "clock"}
+    call.note(1.2, "reply.ended", turn=0, utterance=1, **about)
+    data = drawn(call.ends(2.0))
+    assert data["replies"] == []
+    (guess,) = data["guesses"]
+    assert (guess["from"], guess["to"], guess["fate"], guess["why"]) == (1.0, 1.2, "taken back", "the caller goes on")
+    assert [flag["what"] for flag in data["flags"]] == ["ended by agent"]
+
+
+def test_the_pages_script_knows_every_part_of_its_data() -> None:
+    page = timeline_html(busy_call())
+    for name in drawn(busy_call()):
+        assert f"data.{name}" in page

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import talking
 from recorded_call import (
     GOODBYE,
     GREETING,
@@ -88,7 +89,8 @@ def test_lines_for_people() -> None:
     assert told[0] == f"0:00.4  agent   {GREETING}"
     assert told[1] == f"0:02.9  caller  {SORRY}"
     assert told[2].endswith(
-        f"{LONG_REPLY_HEARD} [cut by the caller; not heard: {LONG_REPLY[len(LONG_REPLY_HEARD) + 1 :]}]"
+        f"{LONG_REPLY_HEARD} [cut by the caller: the caller has spoken for 0.22 s over the agent; "
+        f"not heard: {LONG_REPLY[len(LONG_REPLY_HEARD) + 1 :]}]"
     )
     assert "  caller  (Mm-hm.)" in told[5]
     assert told[-1] == "0:18.1  ended by agent: the flow said goodbye"
@@ -105,3 +107,87 @@ def test_it_is_written_as_json(tmp_path: Path) -> None:
     records = busy_call()
     write_transcript(records, tmp_path / "transcript.json")
     assert json.loads((tmp_path / "transcript.json").read_text(encoding="utf-8")) == transcript(records)
+
+
+async def test_lines_of_a_call_with_everything(call_lab) -> None:
+    # given a backchannel, an interruption, keys, a turn in two halves, and silence
+    books = await talking.busy_call(call_lab)
+    told = lines(books)
+    paused = books.of("reply.resumed")[0].t - books.of("reply.paused")[0].t
+    # then each has its line, with the reason where it is not plain
+    wanted = [
+        f"agent   {talking.GREETING}",
+        "caller  When are you open?",
+        "agent   We are open from Tuesday to Sunday, lunch is from noon to two, and dinner [cut by the caller: "
+        f"{talking.reason(books, 'cut')}; not heard: from six to ten in the evening. On Mondays we are closed.]",
+        "caller  (Mm-hm.) [backchannel, said while the agent speaks]",
+        f"agent   [paused for {paused:.1f} s: {talking.reason(books, 'carry on')}]",
+        "caller  Wait, where are you exactly?",
+        f"agent   {talking.WHERE}",
+        "caller  •••• (keyed in)",
+        f"agent   {talking.NOTED}",
+        "caller  A table for four",
+        "caller  at eight, please.",
+        "agent   [withdrawn: the caller went on; not heard: Sure.]",
+        f"agent   {talking.TABLE}",
+        "agent   Are you still there? [the caller was silent for 4.0 s]",
+        "ended by caller: the carrier stopped the stream",
+    ]
+    assert [line.split("  ", 1)[1] for line in told] == wanted
+
+
+async def test_entries_say_why_and_what_became_of_them(call_lab) -> None:
+    books = await talking.busy_call(call_lab)
+    whole = transcript(books)
+    entries = {entry["text"]: entry for entry in whole["entries"]}
+    assert entries["When are you open?"]["reason"] == books.of("turn.ended")[0].data["reason"]
+    assert (entries["••••"]["keyed"], entries["••••"]["reason"]) == (True, "the terminator came after 4 keys")
+    assert entries["at eight, please."]["continues"]
+    assert [entry["said"] for entry in whole["entries"] if entry.get("withdrawn")] == ["Sure."]
+    asked = entries["Are you still there?"]
+    assert (asked["prompt"], asked["reason"]) == ("ask whether the caller is there", "the caller was silent for 4.0 s")
+
+
+async def test_a_stretch_for_which_the_agent_was_more_quiet_is_noted(call_lab) -> None:
+    books = await talking.busy_call(call_lab, mode="duck")
+    note = transcript(books)["notes"][0]
+    assert (note["who"], note["reason"]) == ("agent", talking.reason(books, "carry on"))
+    lasted = books.of("reply.resumed")[0].t - books.of("reply.ducked")[0].t
+    assert note["what"] == f"more quiet for {lasted:.1f} s"
+
+
+def test_a_turn_in_several_utterances_is_one_entry_from_its_first_sound() -> None:
+    call = RecordedCall()
+    call.caller_speaks(1.0, clip("bf_emma_16_yes"), "My number is")
+    ended = call.caller_speaks(3.0, clip("bf_emma_16_yes"), "five five five.")
+    call.turn_ends(ended + 0.5, 1, "My number is five five five.", ended)
+    (entry,) = transcript(call.ends(6.0))["entries"]
+    assert (entry["text"], entry["from"], entry["to"]) == ("My number is five five five.", 1.0, ended)
+
+
+def test_what_was_let_pass_first_and_then_was_the_answer_is_said_once() -> None:
+    call = RecordedCall()
+    ended = call.caller_speaks(1.0, clip("bf_emma_16_yes"), "Yes.")
+    call.note(ended + 0.5, "decision", what="no turn: backchannel", reason="said while the agent speaks: 'Yes.'")
+    call.turn_ends(ended + 0.9, 1, "Yes.", ended)
+    assert [entry["turn"] for entry in transcript(call.ends(6.0))["entries"]] == [1]
+
+
+def test_what_is_no_turn_is_not_taken_for_the_beginning_of_one() -> None:
+    call = RecordedCall()
+    ended = call.caller_speaks(1.0, clip("bf_emma_16_yes"), "Yes")
+    call.note(ended + 0.5, "decision", what="no turn: backchannel", reason="said while the agent speaks: 'Yes'")
+    ended = call.caller_speaks(4.0, clip("bf_emma_16_yes"), "Yes, please.")
+    call.turn_ends(ended + 0.9, 1, "Yes, please.", ended)
+    entries = transcript(call.ends(6.0))["entries"]
+    assert [(entry["text"], entry["turn"], entry["from"]) for entry in entries] == [
+        ("Yes", None, 1.0),
+        ("Yes, please.", 1, 4.0),
+    ]
+    assert entries[0]["reason"] == "backchannel, said while the agent speaks"
+
+
+def test_an_entry_that_was_begun_again_is_noted() -> None:
+    call = RecordedCall()
+    call.note(2.0, "decision", what="begin the entry again", reason="the clear key came after 2 keys")
+    assert lines(call.ends(3.0))[0] == "0:02.0  caller  [begins the entry again: the clear key came after 2 keys]"
