@@ -25,6 +25,7 @@ from callengine.records.timeline import write_timeline
 from callengine.records.transcript import write_transcript
 from callengine.testing.demo.call import CallWentWrong, Dialled, play_call
 from callengine.testing.demo.expectations import check_call
+from callengine.testing.demo.figures import courtesies
 
 TARGET = "callengine.testing.demo.agent:engine"
 
@@ -139,6 +140,10 @@ def _conclude(played: _Played, output: Path, view: View) -> int:
     view.tell()
     view.tell("How long the caller waited, in milliseconds", "plain")
     view.tell(format_table(latency_table(played.records)))
+    view.tell()
+    view.tell("How turns were taken", "plain")
+    for line in courtesies(played.records):
+        view.tell(f"  {line}")
     view.tell()
     _write(played.records, output)
     for name, what in FILES.items():

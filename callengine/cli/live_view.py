@@ -98,7 +98,8 @@ class PlainView:
             if said.settled and id(said) not in self._told:
                 self._told.add(id(said))
                 cut = f" [cut off: {said.unheard}]" if said.unheard else ""
-                print(f"{clock(said.at)}  {said.who:<6}  {_printable(said.text)}{_printable(cut)}", flush=True)
+                why = f" [{said.reason}]" if said.reason else ""
+                print(f"{clock(said.at)}  {said.who:<6}  {_printable(_line(said) + cut + why)}", flush=True)
 
     def tell(self, text: str = "", style: Style = "plain") -> None:
         """The line as it is."""
@@ -199,7 +200,7 @@ def _strip(scene: Scene, who: Who, at: float, width: int) -> Text:
     line.append(f"{who:<8}", style=f"bold {_COLOURS[who]}")
     line.append("━" * lit, style=_COLOURS[who])
     line.append("━" * (METER - lit), style="bright_black")
-    line.append("  ")
+    line.append("‖ " if who == "agent" and scene.hushed == "paused" else "  ", style="yellow")
     columns, span = _scale(at, width)
     for column in range(min(columns, int(at / span) + 1)):
         loud = _height(level.mean(column * span, min(at, (column + 1) * span)), floor=STRIP_FLOOR)
@@ -247,7 +248,9 @@ def _words(said: Said) -> Text:
     from rich.text import Text
 
     text = Text()
-    if said.settled:
+    if said.aside or said.keyed:
+        text.append(_printable(_line(said)), style="dim" if said.aside else "default")
+    elif said.settled:
         text.append(_printable(said.text), style="default")
     else:
         text.append(_printable(said.text) or "speaking", style="italic")
@@ -256,7 +259,16 @@ def _words(said: Said) -> Text:
         text.append(f" {_printable(said.unheard)}", style="dim strike")
     if said.waited_ms is not None:
         text.append(f"  +{said.waited_ms:.0f} ms", style="green")
+    if said.reason:
+        text.append(f"  {_printable(said.reason)}", style="dim italic")
     return text
+
+
+def _line(said: Said) -> str:
+    """The words of a line; what nobody meant for the other's ear in parentheses."""
+    if said.keyed:
+        return f"{said.text} (keyed in)" if said.finished else f"{said.text} …"
+    return f"({said.text})" if said.aside else said.text
 
 
 def _height(dbfs: float, *, floor: float = FLOOR) -> float:

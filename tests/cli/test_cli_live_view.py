@@ -69,6 +69,128 @@ def test_an_answer_tells_how_long_the_caller_waited_and_what_he_cut_off() -> Non
     assert made.cuts == [2.8]
 
 
+BACKCHANNEL = (2.2, "decision", {"what": "no turn: backchannel", "reason": "said while the agent speaks: 'Okay.'"})
+
+
+def test_a_backchannel_shows_that_the_agent_carries_on_and_stands_behind_its_words() -> None:
+    # given words of the caller into the agent's
+    made = scene(
+        START,
+        (0.5, "reply.text", {"utterance": 1, "turn": 0, "text": GREETED["said"]}),
+        heard("Okay.", final=True),
+        BACKCHANNEL,
+    )
+    assert [(said.who, said.text, said.aside, said.reason, said.settled) for said in made.said] == [
+        ("agent", GREETED["said"], False, "", False),
+        ("caller", "Okay.", True, "backchannel", False),
+    ]
+
+    # when the agent has said everything, then both are settled
+    made.feed(Record("CA1", 4.0, "reply.ended", {**GREETED, "heard": GREETED["said"]}))
+    assert [said.settled for said in made.said] == [True, True]
+
+
+def test_a_pause_and_why_the_agent_carried_on_have_a_line() -> None:
+    # given a reply that is paused
+    made = scene(START, (0.5, "reply.text", {"utterance": 1, "turn": 0, "text": GREETED["said"]}))
+    made.feed(Record("CA1", 1.0, "reply.paused", {"utterance": 1, "position": 4000}))
+    assert made.hushed == "paused"
+    assert any("‖" in line for line in drawn(made, 1.2))
+
+    # when it goes on
+    made.feed(Record("CA1", 1.5, "decision", {"what": "carry on", "reason": "backchannel 'Okay.'"}))
+    made.feed(Record("CA1", 1.5, "reply.resumed", {"utterance": 1, "position": 3900, "repeated_ms": 12.5}))
+
+    # then
+    assert made.hushed == ""
+    assert not any("‖" in line for line in drawn(made, 1.6))
+    (said,) = [said for said in made.said if said.aside]
+    assert (said.who, said.at, said.text, said.reason) == ("agent", 1.0, "paused for 0.5 s", "backchannel 'Okay.'")
+
+
+def test_a_ducked_reply_that_is_cut_is_not_hushed_any_more_and_says_why() -> None:
+    made = scene(
+        START,
+        (0.5, "reply.text", {"utterance": 1, "turn": 0, "text": GREETED["said"]}),
+        (1.0, "reply.ducked", {"utterance": 1}),
+        (1.5, "decision", {"what": "cut", "reason": "caller said 'wait', which stops"}),
+        (1.5, "reply.ended", {**GREETED, "heard": "Good evening!", "interrupted_by": "caller"}),
+    )
+    (said,) = made.said
+    assert (made.hushed, said.unheard, said.reason) == ("", "How can I help?", "caller said 'wait', which stops")
+
+
+KEYS = [(1.0 + number / 5, "dtmf", {"digit": "•"}) for number in range(3)]
+KEYED = {"turn": 1, "utterance": None, "text": "••", "speech_ended": None, "keyed": True, "reason": "the terminator"}
+
+
+def test_keys_grow_into_an_entry(capsys: pytest.CaptureFixture[str]) -> None:
+    made = scene(START, *KEYS)
+    assert [(said.text, said.keyed, said.settled) for said in made.said] == [("•••", True, False)]
+
+    made.feed(Record("CA1", 1.5, "turn.ended", KEYED))
+    assert [(said.text, said.settled) for said in made.said] == [("••", True)]
+    assert any("•• (keyed in)" in line for line in drawn(made, 2.0))
+    PlainView().show(made, 2.0)
+    assert capsys.readouterr().out == "0:01.0  caller  •• (keyed in)\n"
+
+
+def test_an_entry_that_is_begun_again_and_the_next_one_are_apart() -> None:
+    made = scene(START, *KEYS, (2.0, "decision", {"what": "begin the entry again", "reason": "the clear key came"}))
+    assert made.said == []
+    for record in (*KEYS, (3.0, "turn.ended", KEYED), (4.0, "dtmf", {"digit": "•"})):
+        made.feed(Record("CA1", *record))
+    assert [said.text for said in made.said] == ["••", "•"]
+
+
+def test_what_the_agent_says_unasked_tells_why(capsys: pytest.CaptureFixture[str]) -> None:
+    made = scene(
+        START,
+        (9.0, "decision", {"what": "ask whether the caller is there", "reason": "the caller was silent for 9.0 s"}),
+        (9.0, "reply.text", {"utterance": 2, "turn": 1, "text": "Still there?"}),
+        (9.1, "reply.audible", {"utterance": 2}),
+        (9.9, "reply.ended", {**GREETED, "utterance": 2, "said": "Still there?", "heard": "Still there?"}),
+        (12.0, "reply.text", {"utterance": 3, "turn": 1, "text": "Good."}),
+        (12.1, "reply.audible", {"utterance": 3}),
+        (12.9, "reply.ended", {**GREETED, "utterance": 3, "said": "Good.", "heard": "Good."}),
+    )
+    PlainView().show(made, 13.0)
+    assert capsys.readouterr().out.splitlines() == [
+        "0:09.0  agent   Still there? [the caller was silent for 9.0 s]",
+        "0:12.0  agent   Good.",
+    ]
+
+
+def test_a_reply_that_nobody_heard_leaves_no_line() -> None:
+    made = scene(
+        START,
+        (1.0, "reply.text", {"utterance": 2, "turn": 0, "text": "Fine."}),
+        (1.2, "reply.ended", {**GREETED, "utterance": 2, "said": "Fine.", "heard": "", "interrupted_by": "caller"}),
+    )
+    assert made.said == []
+
+
+def test_a_reply_that_was_dropped_keeps_no_line_waiting() -> None:
+    dropped = {**GREETED, "said": "", "heard": ""}
+    made = scene(
+        START,
+        (0.5, "reply.text", {"utterance": 1, "turn": 0, "text": GREETED["said"]}),
+        heard("A table.", final=True),
+        (2.5, "reply.ended", dropped),
+    )
+    assert [(said.text, said.settled) for said in made.said] == [("A table.", True)]
+
+
+def test_the_end_of_the_call_settles_every_line() -> None:
+    made = scene(
+        START,
+        (0.5, "reply.text", {"utterance": 1, "turn": 0, "text": GREETED["said"]}),
+        heard("A table", final=False),
+        (2.5, "call.ended", {"ended_by": "caller", "reason": "the caller hung up"}),
+    )
+    assert [said.settled for said in made.said] == [True, True]
+
+
 def test_levels_follow_the_audio_and_a_clear_ends_the_agents() -> None:
     made = scene(
         START,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,11 +34,18 @@ def test_the_demo_call(tmp_path: Path) -> None:
 
     # then every expectation held, and was said so
     assert played.returncode == 0, played.stdout + played.stderr
-    assert played.stdout.count("✓") == 18
+    assert played.stdout.count("✓") == 20
     assert "✗" not in played.stdout
     assert "starting the engine:  67% voice" in played.stdout
     assert "caller  Sorry, actually" in played.stdout
+    assert "[backchannel: the agent carries on]" in played.stdout
     assert "barge-in" in played.stdout
+    for line in (
+        r"backchannel: carried on after \d+ ms",
+        r"interruption: silent after \d+ ms",
+        r"number: 10 digits in \d pieces, one turn",
+    ):
+        assert re.search(line, played.stdout)
 
     # and what is left of the call is in its folder, and nothing else
     names = {path.name for path in written.iterdir()}
@@ -46,7 +54,9 @@ def test_the_demo_call(tmp_path: Path) -> None:
     _check_recording(written / "recording.wav")
     entries = json.loads((written / "transcript.json").read_text())["entries"]
     assert [entry["who"] for entry in entries[:2]] == ["agent", "caller"]
-    assert sum(entry["who"] == "caller" for entry in entries) == 7
+    turns = [entry["turn"] for entry in entries if entry["who"] == "caller"]
+    assert sorted(turn for turn in turns if turn is not None) == list(range(1, 8))
+    assert turns.count(None) == 1  # the backchannel
     assert [entry["interrupted_by"] for entry in entries if entry["who"] == "agent"].count("caller") == 1
     page = (written / "timeline.html").read_text()
     assert "Harrison" in page
@@ -67,7 +77,9 @@ def _check_recording(path: Path) -> None:
         both = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
     assert len(both) / 8000 < 90
     records = read_journal(path.with_name("journal.jsonl"))
-    cut = next(round(record.t * 8000) for record in records if record.kind == "clear.sent")
+    barge_in = next(record for record in records if record.kind == "barge_in")
+    silenced = next(record for record in records if record.kind == "clear.sent" and record.t >= barge_in.data["onset"])
+    cut = round(silenced.t * 8000)
     caller, agent = both[:, 0].astype(float), both[:, 1].astype(float)
     assert np.abs(agent[cut - 4000 : cut]).max() > 1000
     assert np.abs(agent[cut + 80 : cut + 8000]).max() < 50  # until the new answer, over a second later

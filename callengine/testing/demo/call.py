@@ -1,4 +1,4 @@
-"""The demo's caller: dials, listens, speaks when it is his turn, cuts in once, and waits to be hung up on.
+"""The demo's caller: dials, listens and says so, speaks when it is his turn, cuts in once, and waits to be hung up on.
 
 He has no script of times: he goes by what he hears on the line.
 """
@@ -6,7 +6,7 @@ He has no script of times: he goes by what he hears on the line.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -15,7 +15,7 @@ from trio_websocket import HandshakeError, connect_websocket_url
 from callengine.cleanup import single
 from callengine.testing.carrier import CarrierSettings, Leg
 from callengine.testing.demo.line import NoisyLine
-from callengine.testing.demo.script import LINES, Line
+from callengine.testing.demo.script import LINES, Backchannel, Line, Script
 from callengine.testing.link import WebSocketLink
 from callengine.testing.playout import PlayoutQueue
 from callengine.testing.twilio import TwilioSide
@@ -43,9 +43,7 @@ class Dialled:
     stream_id: str = attrs.field(factory=lambda: f"MZ{secrets.token_hex(16)}")
 
 
-async def play_call(
-    dialled: Dialled, *, lines: Sequence[Line] = LINES, on_line: Callable[[], None] | None = None
-) -> None:
+async def play_call(dialled: Dialled, *, lines: Script = LINES, on_line: Callable[[], None] | None = None) -> None:
     """Play the call, against an engine that takes media sockets without a token on loopback; returns when it is over.
 
     ``on_line`` is called when the line stands. Raises `CallWentWrong` when nobody answers, when the agent falls silent,
@@ -83,12 +81,13 @@ async def _dial(dialled: Dialled, nursery: trio.Nursery) -> Leg:
     return leg
 
 
-async def _converse(caller: _Caller, lines: Sequence[Line]) -> None:
+async def _converse(caller: _Caller, lines: Script) -> None:
     for line in lines:
-        if line.cuts_in_after is None:
+        into = line.after if isinstance(line, Backchannel) else line.cuts_in_after
+        if into is None:
             await caller.waits_for_his_turn()
         else:
-            await caller.lets_the_agent_speak(line.cuts_in_after)
+            await caller.lets_the_agent_speak(into)
         await caller.says(line)
     await caller.is_hung_up_on()
 
@@ -115,7 +114,7 @@ class _Caller:
         await self._agent_speaks()
         await trio.sleep_until(self._leg.queue.began_at + seconds)
 
-    async def says(self, line: Line) -> None:
+    async def says(self, line: Line | Backchannel) -> None:
         """Say a line to its end."""
         said = self._leg.speak(line.speech())
         while not said.is_set():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import as_file, files
 from typing import TypeAlias
 
@@ -18,14 +19,14 @@ Words: TypeAlias = tuple[tuple[str, ...], ...]
 GREETING: Words = (("how can i help",),)
 """What the agent says first."""
 
-PIECE_GAP = 0.06
-"""Seconds between recordings that are one line: with the silence at their ends it stays well below the VAD's
+BREATH_GAP = 0.06
+"""Seconds between recordings that are said in one breath: with the silence at their ends it stays well below the VAD's
 0.32 s."""
 
 
 @attrs.frozen(kw_only=True)
 class Line:
-    """Something the caller says, in recordings of one voice."""
+    """Something the caller says, in recordings of one voice: a turn."""
 
     text: str
     recordings: tuple[str, ...]
@@ -33,16 +34,45 @@ class Line:
     """What the engine must have understood. Recognisers spell numbers, and hear little words, as they like."""
     answer: Words
     """What the agent must have set out to say to that."""
+    pauses: tuple[float, ...] = ()
+    """Seconds that he pauses between the recordings, as people do who dictate; empty: all in one breath."""
     cuts_in_after: float | None = None
     """Seconds into the agent's words at which the caller cuts in; None: he waits until it is his turn."""
 
+    @property
+    def pieces(self) -> int:
+        """How many there are with pauses between them."""
+        return 1 + sum(pause > BREATH_GAP for pause in self.pauses)
+
     def speech(self) -> bytes:
         """The line as the telephone carries it: mu-law at 8 kHz."""
-        gap = np.zeros(round(PIECE_GAP * RATE), np.int16)
-        pieces: list[Pcm] = []
-        for name in self.recordings:
-            pieces += [_recording(name), gap]
-        return MULAW.encode(through_the_band(np.concatenate(pieces[:-1])))
+        return _spoken(self.recordings, self.pauses or (BREATH_GAP,) * (len(self.recordings) - 1))
+
+
+@attrs.frozen(kw_only=True)
+class Backchannel:
+    """Something the caller says while he listens, which means "go on", and is no turn."""
+
+    text: str
+    recording: str
+    recognised: Words
+    after: float
+    """Seconds into the agent's words."""
+
+    def speech(self) -> bytes:
+        """The words as the telephone carries them: mu-law at 8 kHz."""
+        return _spoken((self.recording,), ())
+
+
+Script: TypeAlias = Sequence[Line | Backchannel]
+"""What the caller says in a call, in order. A backchannel comes into the answer to the line before it."""
+
+
+def _spoken(recordings: tuple[str, ...], pauses: tuple[float, ...]) -> bytes:
+    pieces = [_recording(recordings[0])]
+    for pause, name in zip(pauses, recordings[1:], strict=True):
+        pieces += [np.zeros(round(pause * RATE), np.int16), _recording(name)]
+    return MULAW.encode(through_the_band(np.concatenate(pieces)))
 
 
 def _recording(name: str) -> Pcm:
@@ -53,7 +83,7 @@ def _recording(name: str) -> Pcm:
     return pcm
 
 
-LINES = (
+LINES: Script = (
     Line(
         text="Hi, I would like to book a table for four people this Friday at half past seven.",
         recordings=("am_michael_book",),
@@ -74,10 +104,16 @@ LINES = (
         answer=(("phone number",),),
     ),
     Line(
-        text="Five five five, zero one, four two.",
-        recordings=("am_michael_five_five_five", "am_michael_zero_one", "am_michael_four_two"),
-        recognised=(("5 5 5 0 1 4 2",),),
-        answer=(("six people",), ("friday",), ("half past seven",), ("harrison",), ("5 5 5 0 1 4 2",)),
+        text="Nine eight seven ... five five five, zero one ... four two.",
+        recordings=(
+            "am_michael_nine_eight_seven",
+            "am_michael_five_five_five",
+            "am_michael_zero_one",
+            "am_michael_four_two",
+        ),
+        pauses=(0.7, BREATH_GAP, 0.85),
+        recognised=(("9 8 7 5 5 5 0 1 4 2",),),
+        answer=(("six people",), ("friday",), ("half past seven",), ("harrison",), ("9 8 7 5 5 5 0 1 4 2",)),
     ),
     Line(
         text="Yes, please.",
@@ -89,8 +125,9 @@ LINES = (
         text="How much is the tasting menu for a party of six?",
         recordings=("am_michael_price",),
         recognised=(("how much",), ("menu",)),
-        answer=(("tasting menu",), ("forty five", "45")),
+        answer=(("tasting menu",), ("forty five", "45"), ("anything else",)),
     ),
+    Backchannel(text="Okay.", recording="am_michael_okay", recognised=(("okay", "ok"),), after=1.5),
     Line(
         text="No, thank you. Thanks, goodbye.",
         recordings=("am_michael_no_thank_you", "am_michael_goodbye"),
