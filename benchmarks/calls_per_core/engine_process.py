@@ -40,20 +40,13 @@ the monotonic clock, which Linux has one of for all processes)."""
 class NotedWatch(VoiceWatch):
     """Notes the sample at which a fact could be known: what comes after that is the engine's own time."""
 
-    _position = 0
-
-    def on_probability(self, probability: float, position: int) -> None:
-        """See `VoiceWatch`."""
-        self._position = position
-        super().on_probability(probability, position)
-
-    def _tell(self, fact: VoiceStarted | VoicePaused | VoiceResumed | VoiceStopped, now: float) -> None:
+    def _tell(self, fact: VoiceStarted | VoicePaused | VoiceResumed | VoiceStopped, position: int, now: float) -> None:
         decisions = DECISIONS[self._journal.call_id]
         if isinstance(fact, VoiceStarted):
-            decisions.append(("started", self._position, fact.onset, time.monotonic()))
+            decisions.append(("started", position, fact.onset, time.monotonic()))
         elif isinstance(fact, VoiceStopped):
-            decisions.append(("stopped", self._position, fact.ended, time.monotonic()))
-        super()._tell(fact, now)
+            decisions.append(("stopped", position, fact.ended, time.monotonic()))
+        super()._tell(fact, position, now)
 
 
 class Metronome:

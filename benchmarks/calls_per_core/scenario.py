@@ -59,7 +59,7 @@ class Scenario:
         """The agent's."""
         return TurnSettings(
             interruption=Interruption(mode="cut", min_duration=self.min_interruption, guard=0.0),
-            endpointing=Endpointing(mode="fixed", min_delay=0.0, max_delay=0.0),
+            endpointing=Endpointing(mode="fixed", min_delay=0.0, doubt_delay=0.0, max_delay=0.0),
         )
 
     @property

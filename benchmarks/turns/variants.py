@@ -27,7 +27,12 @@ class Variant:
 
 def _fixed(seconds: float) -> Variant:
     endpointing = Endpointing(
-        mode="fixed", min_delay=seconds, max_delay=seconds, entity_delay=seconds, infer_entities=False
+        mode="fixed",
+        min_delay=seconds,
+        doubt_delay=seconds,
+        max_delay=seconds,
+        entity_delay=seconds,
+        infer_entities=False,
     )
     silence = min(seconds, VadSettings().min_silence)
     return Variant(

@@ -313,7 +313,7 @@ class Call:
             await trio.sleep_until(since + seconds)
             if self._inbox.waiting or self._line.sender.current is not None:
                 since = trio.current_time()
-            since = max(since, self._line.sender.audible_until)
+            since = max(since, self._line.sender.audible_until, self._inbox.waited_until)
 
     async def collect_digits(
         self,

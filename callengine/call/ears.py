@@ -8,6 +8,7 @@ the handset to the loudspeaker. A recording keeps the line as it was.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -35,11 +36,18 @@ WINDOW = 0.5
 MAX_LAG = 0.5
 """Seconds that an echo may be late and still be found."""
 
-ECHO, NO_ECHO = 0.4, 0.25
+ECHO, NO_ECHO = 0.5, 0.25
 """Likeness from which there is an echo, and up to which there is none; in between nothing is decided. Of windows with
 an echo of 100 to 400 ms at -10 to -30 dB, 95 in 100 have 0.77 and more (those in which the agent pauses have less); a
 caller who talks over the agent has 0.31 and less, noise 0.1 (``tests/audio/test_audio_likeness.py``). The echoes are
 simulated: a late, quieter copy through mu-law, without a room."""
+
+SETTLE = 1.5
+"""Seconds behind the discovery of an echo in which the VAD hears nothing: the canceller has learned the line by then
+(`tests/call/test_call_echo_paths.py`), and lets some of the echo through before."""
+
+LEARN = 4.0
+"""Seconds behind that until the canceller leaves nothing that the VAD could take for a faint voice."""
 
 AUDIBLE_RMS = 100.0
 """A window in which the agent was more quiet than this (-50 dBFS) says nothing about echo."""
@@ -141,9 +149,19 @@ class Ears:
         self._on_heard = on_heard
         self._step = audio_format.sample_rate // 50
         self._waiting = bytearray()
+        self._settled_at = -math.inf
+        """Until then the VAD hears nothing."""
         self._finder = EchoFinder(audio_format.sample_rate)
         self.far_end = FarEnd(audio_format) if self._echo is not None else None
         """Wants to be told what is sent; None where nothing is cancelled."""
+
+    @property
+    def may_hear_the_agent(self) -> bool:
+        """Whether what is left of the agent's echo may sound like a caller: while it is not known whether the line
+        echoes, and while the canceller learns it."""
+        if self._echo is None:
+            return False
+        return self._finder.has_echo is None or trio.current_time() < self._settled_at + LEARN
 
     def hear(self, audio: bytes) -> None:
         """The caller's next audio, of any length."""
@@ -168,15 +186,17 @@ class Ears:
         near = to_pcm(frame, self._format.encoding)
         far = self.far_end.frame(now - self._step / self._format.sample_rate, self._step)
         alike = self._finder.take(near, far) if agent_sounds else None
-        if alike is not None and not self._always:
+        if alike is not None:
             found = "an echo" if self._finder.has_echo else "no echo"
             self._journal.note("decision", what="echo", reason=f"{found} on the line: {alike:.2f} like the agent")
+            if self._finder.has_echo:
+                self._settled_at = now + SETTLE
         if not self._always and self._finder.has_echo is False:
             self._take(frame)
         else:
             cleaned = self._echo.process(near, far)
             self._ring.append(from_pcm(cleaned, self._format.encoding))
-            self._row.push_pcm(cleaned)
+            self._row.push_pcm(np.zeros_like(cleaned) if now < self._settled_at else cleaned)
 
     def _take(self, audio: bytes) -> None:
         self._ring.append(audio)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -23,6 +24,8 @@ class Inbox:
         self._size = size
         self.waiting = False
         """Whether the program waits for the caller."""
+        self.waited_until = -math.inf
+        """When it last went on."""
         self.ends_soon = trio.Event()
         """Set when the call has lasted for almost as long as it may."""
 
@@ -42,6 +45,7 @@ class Inbox:
             return await self._items.receive()
         finally:
             self.waiting = False
+            self.waited_until = trio.current_time()
             self._post(Working(trio.current_time()))
 
     async def next_turn(

@@ -72,6 +72,7 @@ class Line:
         self._owner = owner
         self._ring = AudioRing(self.audio_format, setup.settings.ring)
         self._row: VadRow | None = None
+        self._ears: Ears | None = None
         self.sender = Sender(
             socket=connection.socket,
             codec=connection.codec,
@@ -175,6 +176,7 @@ class Line:
             self._post,
             self._reader.when,
             self._turn_watch,
+            faint_counts=self._faint_counts,
         )
         self.conductor.on_turn_end = watch.turn_ended
         with self._setup.services.vad_bank.join(
@@ -195,6 +197,7 @@ class Line:
                 audible_until=lambda: self.sender.audible_until,
                 on_heard=self._heard,
             )
+            self._ears = ears
             if ears.far_end is not None:
                 self.sender.on_sent, self.sender.on_cleared = ears.far_end.sent, ears.far_end.cleared
             self._reader.on_audio = ears.hear
@@ -210,6 +213,11 @@ class Line:
             if self._turn_watch is not None:
                 children["turn_detection"] = self._turn_watch.run
             yield children
+
+    def _faint_counts(self) -> bool:
+        """Whether a faint sound may be the caller who interrupts: it is no echo, and pauses the agent at most."""
+        audible = trio.current_time() < self.sender.audible_until
+        return audible and self._ears is not None and not self._ears.may_hear_the_agent
 
     def _heard(self) -> None:
         """The ring has more of the caller."""

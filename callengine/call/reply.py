@@ -18,7 +18,7 @@ from callengine.audio.resample import Resampler
 from callengine.call.sender import Sender
 from callengine.call.tts import Voice
 from callengine.call.utterance import Utterance
-from callengine.call.writing import Filler, Progress, Scribe, Spoken, TextSource, Thinking
+from callengine.call.writing import Filler, Progress, Scribe, TextSource, Thinking
 from callengine.cleanup import single
 from callengine.errors import ProviderError
 from callengine.events import Fact, ReplyText
@@ -145,19 +145,24 @@ class Speaker:
             post=self._post,
         )
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(scribe.write, text)
-            nursery.start_soon(scribe.fill)
+            nursery.start_soon(self._write, scribe, text)
             with scribe.sentences:  # not async: its checkpoint would put a Cancelled in the place of the error
                 try:
-                    await self._say_all(scribe.sentences, utterance, progress)
+                    await self._say_all(scribe, utterance, progress)
                 except ProviderError as error:
                     nursery.cancel_scope.cancel()
                     if not utterance.slices:
                         raise
                     self._journal.note("decision", what="end the reply", reason=f"the voice failed: {error}")
+
+    async def _write(self, scribe: Scribe, text: str | AsyncIterable[str] | TextSource) -> None:
+        """Write the sentences, with fillers as long as that takes."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(scribe.fill)
+            await scribe.write(text)
             nursery.cancel_scope.cancel()
 
-    async def _say_all(self, sentences: AsyncIterable[Spoken], utterance: Utterance, progress: Progress) -> None:
+    async def _say_all(self, scribe: Scribe, utterance: Utterance, progress: Progress) -> None:
         filling = False
 
         def on_audio() -> None:
@@ -169,16 +174,19 @@ class Speaker:
                 progress.audio = True
                 self._journal.note("reply.audio", turn=progress.turn, utterance=utterance.number)
 
-        async for spoken in sentences:
+        async for spoken in scribe.sentences:
             utterance.spoken.begin_piece()
             if not isinstance(spoken, Filler):
                 await self._voice.speak(spoken, utterance, on_audio)
                 continue
             filling = True
-            if isinstance(spoken.what, Clip):
-                await self._play(spoken.what, utterance)
-            else:
-                await self._voice.speak(spoken.what, utterance, lambda: None)
+            with trio.CancelScope() as scribe.filling:
+                if isinstance(spoken.what, Clip):
+                    await self._play(spoken.what, utterance)
+                else:
+                    await self._voice.speak(spoken.what, utterance, lambda: None)
+            if scribe.filling.cancelled_caught:
+                utterance.spoken.abandon_piece()
 
     async def _play(self, clip: Clip, utterance: Utterance) -> None:
         resampler = Resampler(clip.sample_rate, self._line.sample_rate)

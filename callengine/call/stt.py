@@ -89,6 +89,10 @@ class Transcriber:
         self._offered = self._ring.end
         self._wake()
 
+    def waits_for(self, utterance: int) -> bool:
+        """Whether this utterance has no final yet: one that judges turns may give it before the VAD."""
+        return utterance in self._open
+
     def pause(self, utterance: int) -> None:
         """The caller fell silent for a moment."""
         if (paused := self._open.get(utterance)) is not None:

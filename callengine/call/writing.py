@@ -79,6 +79,8 @@ class Scribe:
         self._thinking = thinking
         self._post = post
         self._fillers = 0
+        self.filling = trio.CancelScope()
+        """Around the filler that is being made; it is given up when there is something to say."""
         self._sentences_in, self.sentences = trio.open_memory_channel[Spoken](64)
         """Sentences wait to be spoken: minutes of speech. A model that is further ahead waits."""
 
@@ -132,7 +134,7 @@ class Scribe:
             if now < thinking.audible_until() + thinking.after:
                 continue
             since = now
-            waiting = self._utterance.buffered or self.sentences.statistics().current_buffer_used
+            waiting = self._utterance.buffered or self._utterance.spoken.waits_for_audio
             if not waiting and thinking.allowed():
                 self._say_filler(thinking.fillers[min(self._fillers, len(thinking.fillers) - 1)])
                 self._fillers += 1
@@ -148,6 +150,7 @@ class Scribe:
             words = speakable(piece, language=self._language)
             if words:
                 self._announce(words)
+                self.filling.cancel()
                 await self._sentences_in.send(words)
 
     def _announce(self, words: str) -> None:

@@ -31,6 +31,8 @@ class Evidence:
     """How many words that are, as `phrases.normal` counts them."""
     final: bool
     """Whether ``text`` will not change any more."""
+    settled: bool
+    """Whether ``text`` is what all of his speech so far says: final, or written since he paused."""
     speaking: bool
     """Whether he is sounding now."""
     backchannel: bool
@@ -55,35 +57,47 @@ class Confirmation(Protocol):
 @attrs.frozen
 class MinWords:
     """Confirms when so many words were understood that are not just a backchannel. ``interim`` says whether words
-    count that may still change."""
+    count while he speaks on and they may still change, ``speech`` for how many seconds he must have been sounding."""
 
     words: int = 1
     interim: bool = True
+    speech: float = 0.0
 
     def __attrs_post_init__(self) -> None:
         _check(self.words >= 1, "MinWords.words", self.words, "1 or more")
+        _check(self.speech >= 0, "MinWords.speech", self.speech, "0 or more")
 
     def confirms(self, evidence: Evidence) -> str | None:
-        if evidence.words < self.words or evidence.backchannel or not (evidence.final or self.interim):
+        if not self._understood(evidence):
+            return None
+        if evidence.duration < self.speech and not (evidence.speaking and evidence.at >= self._due(evidence)):
             return None
         return f"caller said {evidence.text!r}"
 
     def next_check(self, evidence: Evidence) -> float:
-        del evidence
-        return math.inf
+        due = self._due(evidence)
+        return due if evidence.speaking and due > evidence.at and self._understood(evidence) else math.inf
+
+    def _understood(self, evidence: Evidence) -> bool:
+        if evidence.words < self.words or evidence.backchannel:
+            return False
+        return evidence.settled or self.interim
+
+    def _due(self, evidence: Evidence) -> float:
+        return evidence.onset + self.speech
 
 
 @attrs.frozen
 class MinDuration:
-    """Confirms when the caller has been sounding for so many seconds."""
+    """Confirms when the caller has been sounding for so many seconds, and not just said "okay, okay"."""
 
-    seconds: float = 1.0
+    seconds: float = 1.4
 
     def __attrs_post_init__(self) -> None:
         _check(self.seconds > 0, "MinDuration.seconds", self.seconds, "more than 0")
 
     def confirms(self, evidence: Evidence) -> str | None:
-        if evidence.at < evidence.onset + self.seconds or not evidence.speaking:
+        if evidence.at < evidence.onset + self.seconds or not evidence.speaking or evidence.backchannel:
             return None
         return f"caller has been speaking for {(evidence.at - evidence.onset) * 1000:.0f} ms"
 

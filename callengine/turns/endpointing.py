@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import attrs
 
 from callengine.turns.entities import Expectation, progress
 from callengine.turns.phrases import Phrases
 from callengine.turns.settings import Endpointing
-from callengine.turns.unfinished import unfinished
+from callengine.turns.unfinished import doubtful, unfinished
 
 MARGIN = 0.1
 """Seconds by which a caller's pause may be longer than those he made before."""
 
-STRETCH = 1.5
-"""A caller who pauses in the middle of a sentence is given so many times what he took so far."""
+ENOUGH, REMEMBERED = 6, 12
+"""Pauses in the middle of sentences after which a caller's longest one says how long to wait, and that count."""
 
-LEAST = 0.7
+SLACK = 0.4
+"""Seconds that he is given beyond it."""
+
+LEAST = 0.9
 """Seconds that an unfinished sentence is waited for, whatever this caller's pauses were."""
 
 FORGET = 0.5
 """What is left, after a turn that was over when it seemed so, of the extra time that an early answer had earned."""
-
-BEGINNING = 4
-"""Samples of a caller's pauses over which their mean adapts."""
 
 
 @attrs.frozen
@@ -32,7 +34,9 @@ class Wait:
     delay: float
     reason: str
     finished: bool
-    """Whether the words look like a whole turn."""
+    """Whether the words can be a whole turn."""
+    doubtful: bool = False
+    """Whether something all the same speaks for more to come."""
 
 
 class Endpointer:
@@ -41,9 +45,8 @@ class Endpointer:
     def __init__(self, settings: Endpointing, phrases: Phrases) -> None:
         self._settings = settings
         self._phrases = phrases
-        self._pauses = 0
-        self._pause = 0.0
-        """The mean of the pauses that this caller made in the middle of sentences."""
+        self._pauses: deque[float] = deque(maxlen=REMEMBERED)
+        """What this caller paused in the middle of sentences, last."""
         self._extra = 0.0
         """What an answer that came too early has taught about finished sentences."""
         self._known: tuple[tuple[str, Expectation | None, float | None], Wait] | None = None
@@ -67,16 +70,20 @@ class Endpointer:
         why = unfinished(text, self._phrases)
         if why is not None:
             return Wait(self._unfinished(), why, False)
-        if verdict is not None and verdict <= settings.threshold:
-            return Wait(settings.max_delay, f"model {verdict:.2f} <= {settings.threshold:g}", False)
-        sure = "finished sentence" if verdict is None else f"model {verdict:.2f} > {settings.threshold:g}"
-        return Wait(min(settings.max_delay, settings.min_delay + self._extra), sure, True)
+        delay = min(settings.max_delay, settings.min_delay + self._extra)
+        doubtfully = max(min(settings.doubt_delay, settings.max_delay), delay)
+        if verdict is not None:
+            if verdict > settings.threshold:
+                return Wait(delay, f"model {verdict:.2f} > {settings.threshold:g}", True)
+            return Wait(doubtfully, f"model {verdict:.2f} <= {settings.threshold:g}", True, doubtful=True)
+        why = doubtful(text, self._phrases)
+        return Wait(delay, "finished sentence", True) if why is None else Wait(doubtfully, why, True, doubtful=True)
 
     def _unfinished(self) -> float:
         settings = self._settings
-        if settings.mode == "fixed" or not self._pauses:
+        if settings.mode == "fixed" or len(self._pauses) < ENOUGH:
             return settings.max_delay
-        return min(settings.max_delay, max(LEAST, settings.min_delay, self._pause * STRETCH))
+        return min(settings.max_delay, max(LEAST, settings.doubt_delay, max(self._pauses) + SLACK))
 
     def went_on(self, pause: float, *, finished: bool) -> None:
         """The caller went on after so many seconds, behind words that looked finished or did not."""
@@ -85,8 +92,7 @@ class Endpointer:
             return
         self._known = None
         if not finished:
-            self._pauses = min(self._pauses + 1, BEGINNING)
-            self._pause += (min(pause, settings.max_delay) - self._pause) / self._pauses
+            self._pauses.append(min(pause, settings.max_delay))
         elif pause <= settings.max_delay:  # a longer one is waited for behind no sentence
             self._extra = max(self._extra, min(pause + MARGIN, settings.max_delay) - settings.min_delay)
 

@@ -20,6 +20,10 @@ from callengine.turns.replies import Replies, Reply
 from callengine.turns.settings import TurnSettings
 from callengine.turns.sifting import Sieve
 
+FALSE_ALARMS = 2
+"""False interruptions after which sound alone does not disturb a reply any more, but words do: a line that echoes would
+keep the agent from ever finishing its sentence."""
+
 SPEAKING_RATE = 2.5
 """Words that the agent says in a second, where only the words are known: 150 a minute."""
 
@@ -165,9 +169,11 @@ class Floor:
         rules, reply = self._rules, self._replies.reply
         assert reply is not None
         assert reply.audible_at is not None
-        if utterance.since < reply.audible_at + rules.guard:
-            return max(utterance.since, reply.audible_at) + max(rules.long_speech, rules.min_duration)
-        return utterance.since + rules.min_duration
+        if utterance.since < reply.audible_at:
+            return reply.audible_at + max(rules.long_speech, rules.min_duration)
+        if reply.false_alarms >= FALSE_ALARMS:
+            return math.inf  # the line makes sounds of its own, or echoes
+        return max(utterance.since, reply.audible_at + rules.guard) + rules.min_duration
 
     def heed(self, at: float, utterances: Iterable[Utterance]) -> list[Action]:
         """Look at what the caller is doing: soften, cut, or carry on."""
@@ -186,7 +192,9 @@ class Floor:
 
     def _disturbs(self, at: float, utterance: Utterance) -> bool:
         words = self.words(utterance)
-        return bool(words and not self.is_backchannel(words)) or at >= self._due(utterance)
+        if words and not self.is_backchannel(words) and not self._replies.repeats(utterance):
+            return True
+        return at >= self._due(utterance)
 
     def _suspect(self, at: float, utterance: Utterance) -> list[Action]:
         reply = self._replies.reply
@@ -217,8 +225,8 @@ class Floor:
 
     def _confirmed(self, at: float, utterance: Utterance) -> list[Action]:
         evidence = self._evidence(at, utterance)
-        if utterance.text and not evidence.text:
-            return []  # what sounds is not the caller
+        if utterance.text and (not evidence.text or self._replies.repeats(utterance)):
+            return []  # what sounds is not the caller, or need not be
         reason = next(filter(None, (self._ask(strategy, evidence) for strategy in self._strategies)), None)
         if reason is None:
             return []
@@ -242,6 +250,7 @@ class Floor:
             text=text,
             words=self._counted[1],
             final=utterance.final is not None,
+            settled=utterance.settled,
             speaking=utterance.sounding,
             backchannel=bool(text) and self.is_backchannel(text),
             stop_word=self._counted[2],
@@ -269,6 +278,8 @@ class Floor:
         reply = self._replies.reply
         assert reply is not None
         utterance.let_be = reply.number, utterance.text
+        if not backchannel:
+            reply.false_alarms += 1
         self._pending = None
         actions: list[Action] = []
         if self._softened:

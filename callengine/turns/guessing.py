@@ -9,6 +9,10 @@ from callengine.turns.listening import Utterance
 from callengine.turns.phrases import normal
 from callengine.turns.settings import Preemption
 
+PAUSE_WORDS = 0.15
+"""Seconds behind a pause in which a recogniser that writes at pauses has written: the embedded one takes 0.03 s and
+0.027 s for each second of speech (``python -m benchmarks.turns --time-recogniser``)."""
+
 
 class Guesser:
     """One call's guesses. At most one is out at a time."""
@@ -35,7 +39,7 @@ class Guesser:
             return None
         if eager:
             return "the recogniser thinks that the turn is over"
-        if utterance is None or utterance.paused:
+        if utterance is None or utterance.settled or at >= self._told_by(utterance):
             return "a pause behind a whole sentence"
         if at >= utterance.interim_at + self._settings.stable:
             return f"the transcript has not changed for {self._settings.stable:g} s"
@@ -49,8 +53,14 @@ class Guesser:
 
     def next_check(self, utterance: Utterance | None, at: float) -> float:
         """When, after ``at``, an interim has been stable for long enough."""
-        due = math.inf if utterance is None else utterance.interim_at + self._settings.stable
-        return due if due > at else math.inf
+        if utterance is None:
+            return math.inf
+        moments = (self._told_by(utterance), utterance.interim_at + self._settings.stable)
+        return min((due for due in moments if due > at), default=math.inf)
+
+    def _told_by(self, utterance: Utterance) -> float:
+        """When a recogniser that has more to say behind a pause has said it."""
+        return math.inf if utterance.paused_at is None else utterance.paused_at + PAUSE_WORDS
 
     def disagrees(self, text: str) -> bool:
         """Whether a guess is out that is not these words."""

@@ -97,6 +97,22 @@ class SpokenText:
         if self._current >= 0:
             self._pieces[self._current].complete = True
 
+    @property
+    def waits_for_audio(self) -> bool:
+        """Whether something is to be said that has no audio yet."""
+        return any(not piece.samples for piece in self._pieces)
+
+    def abandon_piece(self) -> None:
+        """The current piece will have no more audio: it says what it has said by now."""
+        piece = self._pieces[self._current]
+        if piece.samples:
+            piece.text, _ = self._heard_of(piece, piece.samples)
+            piece.words = piece.words[: len(piece.text.split())]
+            piece.complete = True
+        else:
+            del self._pieces[self._current]
+            self._current -= 1
+
     def drop_end(self, samples: int) -> None:
         """The last samples are taken away before anybody has heard them; what their pieces say ends there.
 

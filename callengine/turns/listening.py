@@ -44,7 +44,8 @@ class Utterance:
     final: str | None = None
     quiet_since: float | None = None
     """Since when its newest moments are silent; None while it sounds."""
-    paused: bool = False
+    paused_at: float | None = None
+    """When its present pause was known; None while there is none."""
     hint: HintKind | None = None
     """What a recogniser that judges turns said of it last."""
     verdict: float | None = None
@@ -64,6 +65,17 @@ class Utterance:
     def sounding(self) -> bool:
         """It goes on, and has not just fallen silent: a cough is over before it counts as stopped."""
         return self.speaking and self.quiet_since is None
+
+    @property
+    def paused(self) -> bool:
+        return self.paused_at is not None
+
+    @property
+    def settled(self) -> bool:
+        """Whether its words are those of all that sounded so far: final, or written behind the pause that goes on."""
+        if self.final is not None:
+            return True
+        return self.paused_at is not None and self.paused_at <= self.interim_at < math.inf
 
     @property
     def text(self) -> str:
@@ -171,10 +183,10 @@ def tell(
         case SpeechStopped():
             utterance.stopped_at, utterance.ended = fact.at, fact.ended
         case SpeechPaused():
-            utterance.paused = True
+            utterance.paused_at = fact.at
             utterance.quiet_since = fact.at if utterance.quiet_since is None else utterance.quiet_since
         case SpeechResumed():
-            utterance.paused, utterance.quiet_since = False, None
+            utterance.paused_at, utterance.quiet_since = None, None
             utterance.hint, utterance.verdict, utterance.interim_at = None, None, math.inf
             if utterance.let_be is not None:
                 utterance.let_be, utterance.since = None, fact.at

@@ -104,6 +104,8 @@ class Phrases:
     for")."""
     beginnings: frozenset[str] = _field()
     """Openers where they are the whole sentence, and no more than that: "I think", "could I have"."""
+    greetings: frozenset[str] = _field()
+    """What a caller begins with before he says what he wants."""
     leads: frozenset[str] = _field()
     """What stands before the sentence that is meant: "hello", "well", "sorry"."""
     numerals: Mapping[str, str] = attrs.field(factory=dict, converter=MappingProxyType, hash=False, repr=False)
@@ -130,7 +132,7 @@ class Phrases:
 
 _LISTS = (
     *("backchannels", "stop_words", "artefacts", "openers", "closed"),
-    *("fillers", "binding", "asking", "beginnings", "leads"),
+    *("fillers", "binding", "asking", "beginnings", "greetings", "leads"),
 )
 
 

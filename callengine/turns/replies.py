@@ -8,6 +8,7 @@ from callengine.events import ReplyAudible, ReplyClosed, ReplyOpened, ReplyText
 from callengine.turns.actions import Drop
 from callengine.turns.listening import Utterance
 from callengine.turns.overlap import echoes
+from callengine.turns.phrases import normal
 
 ECHO_TAIL = 0.5
 """Seconds after the agent's last word until which its echo may have sounded: a telephone line's 0.1 to 0.25, and the
@@ -34,6 +35,8 @@ class Reply:
     """Whether the caller's words came, so that nobody wants the rest of it."""
     early: bool = False
     """Whether it began before the caller's last turn was over, and so is no answer to that."""
+    false_alarms: int = 0
+    """Sounds that disturbed it and were no interruption, nor a backchannel."""
     paused_at: float | None = None
     hushed: float = 0.0
     """Seconds that it was paused, before the present pause."""
@@ -112,6 +115,14 @@ class Replies:
             utterance.over, utterance.into = reply.number, reply.audible_for(utterance.onset)
         elif last is not None and last.closed_at is not None and utterance.onset <= last.closed_at + ECHO_TAIL / 2:
             utterance.over = last.number
+
+    def repeats(self, utterance: Utterance) -> bool:
+        """Whether these words are a piece of what the agent is saying. Where they are few they can be the caller's all
+        the same, who confirms them: so they are a turn, but no proof that he interrupts."""
+        reply = self.reply
+        if not self._echo_guard or reply is None or reply.number != utterance.over:
+            return False
+        return f" {normal(utterance.text)} " in f" {normal(reply.text)} "
 
     def is_echo(self, utterance: Utterance) -> bool:
         """Whether these words are the agent's own, coming back while it speaks or a moment later."""

@@ -70,22 +70,26 @@ class Interruption:
     """
 
     mode: InterruptionMode = attrs.field(default="pause", validator=_one_of("cut", "duck", "pause"))
-    min_duration: float = _seconds(0.2)
-    """Of sound, from its onset, while the agent is audible. A cough is shorter, and people who talk over each other
-    decide within about this time."""
+    min_duration: float = _seconds(0.1)
+    """Of sound, from its onset, while the agent is audible. The VAD needs about as long to be sure of speech; in
+    ``cut`` mode 0.2 is better, which a cough is shorter than."""
     min_words: int = attrs.field(default=0, validator=_not_negative)
     """Words that must have been understood before the reply ends, while the agent is audible; 0: see ``mode``."""
     min_duration_silent: float = _seconds(0.0)
     """Of speech, for it to be a turn while the agent is silent. 0: whatever the VAD calls speech and has words."""
     min_words_silent: int = attrs.field(default=1, validator=_positive)
     """Words of a turn while the agent is silent."""
-    long_speech: float = attrs.field(default=1.0, validator=_positive)
-    """Speech that lasts as long is no backchannel: it confirms by itself, in ``pause`` and ``duck`` mode, and is the
-    only sound that counts during the ``guard``. The backchannels of the benchmark's callers last 0.5 to 0.96 s."""
+    short_speech: float = _seconds(0.8)
+    """In ``pause`` and ``duck`` mode words count when the caller has paused behind them, and words of shorter speech
+    only if they mean "stop": a recogniser writes anything for a hum ("My humble." for "mm-hm"). What they say is
+    answered all the same, when the reply is over. With a recogniser that can be relied on, 0 is better."""
+    long_speech: float = attrs.field(default=1.4, validator=_positive)
+    """Speech that lasts as long is no backchannel: it confirms by itself, in ``pause`` and ``duck`` mode. The
+    backchannels of the benchmark's callers last 0.43 to 1.35 s (``python -m benchmarks.turns``)."""
     guard: float = _seconds(0.3)
-    """After a reply has become audible, sound that began before this time does not disturb it by itself, unless it goes
-    on for ``long_speech``: it is the line's click, the echo canceller settling, or the end of what the caller said
-    before. Words always count."""
+    """How long an audible reply is not disturbed by sound alone: the line's click, the echo canceller settling. Sound
+    that goes on counts from then; one that was there before the reply was, a hum on the line, only when it lasts for
+    ``long_speech``. Words always count."""
     confirm: tuple[Confirmation, ...] | None = attrs.field(default=None, validator=_strategies)
     """Strategies that confirm an interruption, any one of them, in place of ``min_words``; None: `StopWords`,
     `MinWords` and, in ``pause`` and ``duck`` mode, `MinDuration` with ``long_speech``."""
@@ -116,7 +120,7 @@ class Interruption:
             return (StopWords(), MinWords(self.min_words))
         if self.mode == "cut":
             return (AnySound(),)
-        return (StopWords(), MinWords(1), MinDuration(self.long_speech))
+        return (StopWords(), MinWords(1, interim=False, speech=self.short_speech), MinDuration(self.long_speech))
 
 
 @attrs.frozen(kw_only=True)
@@ -128,10 +132,13 @@ class Endpointing:
 
     mode: Literal["adaptive", "fixed"] = attrs.field(default="adaptive", validator=_one_of("adaptive", "fixed"))
     """``adaptive`` learns in each call how long this caller pauses; ``fixed`` keeps to the delays below."""
-    min_delay: float = _seconds(0.3)
+    min_delay: float = _seconds(0.25)
     """Behind what looks finished."""
-    max_delay: float = _seconds(1.2)
-    """Behind what does not: a sentence that ends with "my", or of which the model says so."""
+    doubt_delay: float = _seconds(0.65)
+    """Behind what may be finished: a comma at the end, nothing but a greeting, or a whole sentence of which the turn
+    detector says that more is to come. Counts as no less than ``min_delay``, and no more than ``max_delay``."""
+    max_delay: float = _seconds(1.6)
+    """Behind what is not finished: a sentence that ends with "my"."""
     entity_delay: float = _seconds(1.6)
     """In the middle of something that the agent asked for: digits of a number, a spelled name."""
     threshold: float = attrs.field(default=0.5, validator=_probability)
@@ -152,8 +159,9 @@ class Preemption:
     before his final words match; a reply that was begun for nothing costs tokens."""
 
     enabled: bool = False
-    stable: float = _seconds(0.3)
-    """How long an interim transcript must not have changed, where the caller has not paused."""
+    stable: float = _seconds(0.8)
+    """How long an interim transcript must not have changed, where the caller has not paused: longer than interims are
+    apart, which is 0.5 s with the embedded recogniser."""
     max_speech: float = attrs.field(default=10.0, validator=_positive)
     """No guess is made about a turn that has lasted longer."""
     tries: int = attrs.field(default=2, validator=_positive)

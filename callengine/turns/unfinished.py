@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from callengine.turns.phrases import Phrases, normal
+from callengine.turns.phrases import Phrases, consists_of, normal
 
 _END = re.compile(r"([?!.,;:…–—-]*)[\s\"'”’)\]]*$")
 _SENTENCES = re.compile(r"[.?!;:]\s+")
@@ -28,13 +28,20 @@ def unfinished(text: str, phrases: Phrases) -> str | None:
     reason = _open(kind, last, words, phrases, question)
     if reason is not None or question:
         return reason
-    if marks.endswith(","):
-        return "ends with a comma"
     if marks.endswith(("-", "–", "—")):
         return "breaks off"
     if marks.endswith(("...", "…", ":")):
         return "trails off"
     return None if kind == "closed" else _only_begins(text, phrases)
+
+
+def doubtful(text: str, phrases: Phrases) -> str | None:
+    """Why these words, which can be a whole turn, may not be one; None if nothing speaks against it."""
+    words = normal(text).split()
+    if text.rstrip().endswith(","):
+        return "ends with a comma"
+    greets = "?" not in text and consists_of(words, phrases.greetings, phrases.longest)
+    return "only greets" if greets else None
 
 
 def open_end(words: Sequence[str], phrases: Phrases) -> str | None:

@@ -34,15 +34,19 @@ class VadSettings:
     """Probability from which a window is speech (Silero's default)."""
     stop_threshold: float = attrs.field(default=0.35, validator=_probability)
     """Probability under which a window is silence (Silero's default: 0.15 below the start)."""
+    barge_in_threshold: float = attrs.field(default=0.18, validator=_probability)
+    """The same as ``start_threshold``, while the agent is audible on a line without an echo: sound only pauses it, and
+    every window of doubt is one in which both speak. Silero is late to be sure of a voice behind a long silence: with
+    0.5, 80 % of the interruptions of ``python -m benchmarks.turns`` silence the agent within 0.3 s, with this 95 %."""
     min_speech: float = attrs.field(default=0.096, validator=_not_negative)
     """Seconds of windows above the start threshold before speech has started: three, so that a click or a knock is
     none."""
-    pause: float = attrs.field(default=0.16, validator=_not_negative)
-    """Seconds of silence after which a pause is reported: five windows, so that a recogniser may decode ahead of the
+    pause: float = attrs.field(default=0.128, validator=_not_negative)
+    """Seconds of silence after which a pause is reported: four windows, so that a recogniser may decode ahead of the
     stop without doing so at every closure of a plosive."""
-    min_silence: float = attrs.field(default=0.32, validator=_not_negative)
-    """Seconds of silence after which speech has stopped: ten windows. The pauses inside a sentence are mostly shorter;
-    whether the turn is over is not decided here."""
+    min_silence: float = attrs.field(default=0.256, validator=_not_negative)
+    """Seconds of silence after which speech has stopped: eight windows, the shortest delay that an answer can have.
+    Whether the turn is over is not decided here."""
     pre_roll: float = attrs.field(default=0.3, validator=_not_negative)
     """Seconds before the onset that belong to the utterance: soft first sounds come before the first sure window."""
     sample_rate: int = attrs.field(default=8000)
@@ -123,24 +127,32 @@ class VoiceActivity:
         self._run = 0
         """Samples of sure windows since the onset."""
         self._dipped = False
+        self._weak = False
+        """Whether the utterance began by the lower threshold, and no window of it was sure yet."""
 
     @property
     def wavering(self) -> bool:
         """Whether, between `VoiceStarted` and `VoiceStopped`, the newest window was silence."""
         return self._silent_since is not None
 
-    def feed(self, probability: float, position: int) -> VoiceFact | None:
-        """The next window: its probability of speech, and the position after its last sample."""
+    def feed(self, probability: float, position: int, *, faint_counts: bool = False) -> VoiceFact | None:
+        """The next window: its probability of speech, and the position after its last sample. ``faint_counts``: the
+        agent is audible, and what is heard is not its echo."""
         if self.speaking:
             return self._while_speaking(probability, position)
-        return self._while_silent(probability, position)
+        settings = self._settings
+        start, stop = settings.start_threshold, settings.stop_threshold
+        if faint_counts and settings.barge_in_threshold < start:
+            start, stop = settings.barge_in_threshold, min(stop, settings.barge_in_threshold / 2)
+        return self._while_silent(probability, position, start, stop)
 
-    def _while_silent(self, probability: float, position: int) -> VoiceStarted | None:
-        if probability >= self._settings.start_threshold:
+    def _while_silent(self, probability: float, position: int, start: float, stop: float) -> VoiceStarted | None:
+        if probability >= start:
+            self._weak = probability < self._settings.start_threshold and (self._weak or not self._run)
             if not self._run:
                 self._onset = max(0, position - self._window)
             self._run += self._window
-        elif not self._run or self._dipped or probability < self._settings.stop_threshold:
+        elif not self._run or self._dipped or probability < stop:
             self._forget_run()
             return None
         else:
@@ -155,12 +167,17 @@ class VoiceActivity:
         return VoiceStarted(onset, max(0, onset - self._pre_roll))
 
     def _while_speaking(self, probability: float, position: int) -> VoiceFact | None:
-        if probability >= self._settings.start_threshold:
+        start, stop = self._settings.start_threshold, self._settings.stop_threshold
+        if probability >= start:
+            self._weak = False
+        elif self._weak:
+            start, stop = self._settings.barge_in_threshold, self._settings.barge_in_threshold / 2
+        if probability >= start:
             resumed = self._paused
             self._paused = False
             self._silent_since = None
             return VoiceResumed() if resumed else None
-        if probability >= self._settings.stop_threshold:
+        if probability >= stop:
             return None
         if self._silent_since is None:
             self._silent_since = max(0, position - self._window)

@@ -101,7 +101,7 @@ _BEGINNINGS = (
 
 ENGLISH: Mapping[str, str] = {
     "backchannels": (
-        "uh huh, yeah, right, oh, yes, okay, oh yeah, huh, sure, really, mm hm, mm hmm, mm, hm, hmm, mhm, mmhm, "
+        "uh huh, yeah, right, oh, yes, o k, okay, oh yeah, huh, sure, really, mm hm, mm hmm, mm, hm, hmm, mhm, mmhm, "
         "mmhmm, mhmm, m hm, m hmm, mm mm, um hum, um hm, uhuh, aha, ah, ok, k, yep, yup, ya, i see, i understand, "
         "i know, got it, gotcha, understood, alright, all right, of course, absolutely, exactly, definitely, "
         "certainly, correct, true, that's right, that's true, that is right, that's correct, that's fine, "
@@ -115,7 +115,7 @@ ENGLISH: Mapping[str, str] = {
         "hold it, please hold, one moment, one second, one sec, one minute, just a moment, just a second, just a sec, "
         "just a minute, just one moment, just one second, a moment please, a second please, give me a second, "
         "give me a moment, give me a minute, give me one second, can you wait, could you wait, can you hold on, "
-        "could you hold on, can you hold, excuse me, pardon me, pardon, sorry, i'm sorry, no no, no not, no that's, "
+        "could you hold on, can you hold, excuse me, pardon me, pardon, sorry, i'm sorry, no not, no that's, "
         "no it's, no i said, no i meant, enough, that's enough, quiet, be quiet, shut up, never mind, nevermind, "
         "forget it, cancel that, let me finish, let me speak, let me stop you, let me interrupt, can i interrupt, "
         "may i interrupt, sorry to interrupt, that's not what, that is not what, that's wrong, that is wrong, "
@@ -137,6 +137,9 @@ ENGLISH: Mapping[str, str] = {
         "um, uh, er, erm, uhm, umm, uhh, em, ehm, hm, hmm, mmm, let me think, let me see, let me check, let me look, "
         "let me just think, let me just see, let me just check, let me have a look, let me find it, let me get it, "
         "how do i put it, how shall i put it, how do you say, what's it called, what is it called"
+    ),
+    "greetings": (
+        "hi, hello, hey, good morning, good afternoon, good evening, hi there, hello there, yes hello, yes hi"
     ),
     "leads": (
         "hi, hello, hey, good morning, good afternoon, good evening, well, so, and, but, because, sorry, actually, "

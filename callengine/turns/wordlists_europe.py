@@ -31,6 +31,7 @@ _GERMAN = {
         "abonniert den kanal, bis zum nächsten video"
     ),
     "fillers": "äh, ähm, öh, öhm, hm, hmm, mmm, em, lassen sie mich überlegen, mal überlegen, moment ich schaue",
+    "greetings": "hallo, guten tag, guten morgen, guten abend",
     "leads": (
         "hallo, guten tag, guten morgen, guten abend, also, und, aber, nein, bitte, danke, na, so, oh, ach, ja also"
     ),
@@ -64,7 +65,7 @@ _SPANISH = {
     ),
     "stop_words": (
         "para, pare, alto, stop, espera, espere, espera un momento, espere un momento, un momento, momento, "
-        "un momentito, un segundo, perdón, perdona, perdone, disculpe, disculpa, lo siento, no no, no espera, "
+        "un momentito, un segundo, perdón, perdona, perdone, disculpe, disculpa, lo siento, no espera, "
         "no espere, no yo, basta, silencio, cállate, déjame hablar, déjeme hablar, escuche, escucha"
     ),
     "artefacts": (
@@ -75,6 +76,7 @@ _SPANISH = {
     "fillers": (
         "eh, em, ehm, mmm, hm, hmm, este, déjame ver, déjeme ver, a ver, vamos a ver, déjame pensar, déjeme pensar"
     ),
+    "greetings": "hola, buenos días, buenas tardes, buenas noches",
     "leads": (
         "hola, buenos días, buenas tardes, buenas noches, bueno, pues, y, pero, no, perdón, gracias, oiga, mire, oh"
     ),
@@ -118,6 +120,7 @@ _FRENCH = {
     "fillers": (
         "euh, heu, hum, hm, hmm, mmm, ben, bah, laissez moi réfléchir, laissez moi voir, voyons, attendez je regarde"
     ),
+    "greetings": "bonjour, bonsoir, salut, allô",
     "leads": "bonjour, bonsoir, salut, allô, alors, et, mais, non, pardon, merci, bon, eh bien, donc, oh, ah",
     "binding": (
         "le, la, les, un, une, des, du, de, d', l', qu', n', s', m', mon, ma, mes, ton, ta, votre, vos, notre, nos, "
@@ -144,7 +147,7 @@ _ITALIAN = {
     ),
     "stop_words": (
         "stop, ferma, si fermi, fermati, aspetta, aspetti, aspetti un attimo, aspetta un attimo, un attimo, "
-        "un momento, un secondo, scusi, scusa, mi scusi, scusami, mi dispiace, no no, no aspetti, no aspetta, no io, "
+        "un momento, un secondo, scusi, scusa, mi scusi, scusami, mi dispiace, no aspetti, no aspetta, no io, "
         "basta, silenzio, mi ascolti, ascolti, mi lasci parlare"
     ),
     "artefacts": (
@@ -153,6 +156,7 @@ _ITALIAN = {
         "iscrivetevi al canale"
     ),
     "fillers": "ehm, eh, uhm, em, mmm, hm, hmm, mi faccia pensare, fammi pensare, vediamo, mi faccia vedere, come dire",
+    "greetings": "ciao, buongiorno, buonasera, pronto",
     "leads": "ciao, buongiorno, buonasera, pronto, allora, e, ma, no, scusi, grazie, beh, dunque, oh, ah, senta",
     "binding": (
         "il, lo, la, i, gli, le, un, uno, una, un', l', mio, mia, miei, mie, suo, sua, nostro, nostra, e, o, ma, "
@@ -193,6 +197,7 @@ _DUTCH = {
     "fillers": (
         "eh, ehm, uh, uhm, euh, hm, hmm, mmm, even denken, even kijken, laat me even denken, laat me even kijken"
     ),
+    "greetings": "hallo, hoi, goedemorgen, goedemiddag, goedenavond",
     "leads": "hallo, hoi, goedemorgen, goedemiddag, goedenavond, nou, dus, en, maar, nee, sorry, bedankt, oh, ach, tja",
     "binding": (
         "de, het, een, mijn, uw, jouw, onze, ons, hun, en, of, maar, omdat, dat ik, want, van, ik, mijn naam is, "
@@ -229,6 +234,7 @@ _PORTUGUESE = {
         "não se esqueça de se inscrever"
     ),
     "fillers": "é que, hum, hm, hmm, mmm, ahn, ehm, hã, deixa eu ver, deixe me ver, deixa eu pensar, vamos ver, tipo",
+    "greetings": "olá, oi, alô, bom dia, boa tarde, boa noite",
     "leads": (
         "olá, oi, alô, bom dia, boa tarde, boa noite, então, e, mas, não, desculpe, obrigado, obrigada, bem, oh, ah"
     ),

@@ -41,13 +41,13 @@ async def speech(call):
 
 
 @pytest.mark.parametrize(("aec", "undisturbed"), [("auto", True), ("on", True), ("off", False)])
-async def test_the_agents_own_voice_interrupts_it_only_without_echo_cancellation(call_lab, aec, undisturbed):
+async def test_the_agents_own_voice_disturbs_it_only_without_echo_cancellation(call_lab, aec, undisturbed):
     agent = Agent(aec=aec)
     async with call_lab.dial(speech, agent=agent, real={"vad", "aec"}) as caller:
         loudspeaker(caller.leg, delay=0.18, level=-18)
         await caller.is_hung_up_on()
-    assert call_lab.call.result.complete is undisturbed
-    assert (not call_lab.call.journal.of("barge_in")) is undisturbed
+    assert call_lab.call.result.complete
+    assert (not call_lab.call.journal.of("reply.paused")) is undisturbed
     call_lab.assert_nothing_left()
 
 
@@ -60,7 +60,7 @@ async def test_a_caller_interrupts_with_or_without_it(call_lab, aec):
         await caller.is_hung_up_on()
     cut = call_lab.call.journal.of("barge_in")[0]
     spoke = next(r for r in call_lab.call.journal if r.kind == "reply.audible").t + 3
-    assert spoke < cut.t < spoke + 1.3
+    assert spoke < cut.t < spoke + 1.6
     call_lab.assert_nothing_left()
 
 

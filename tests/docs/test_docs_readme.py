@@ -40,10 +40,39 @@ async def test_the_story_is_a_call(call_lab, answer, heard):
     call_lab.assert_nothing_left()
 
 
+async def test_the_story_that_asks_for_digits_and_a_number_is_a_call(call_lab):
+    scope: dict[str, object] = {}
+    exec(PROGRAMS[2], scope)
+    async with call_lab.dial(scope["pin"]) as caller:
+        await caller.hears("four digits.")
+        await caller.presses("1234")
+        await caller.hears("phone number?")
+        for piece in ("five five five", "oh one two", "three four seven seven"):
+            await caller.says(piece)
+            await caller.waits(0.8)
+        await caller.hears("may be recorded.")
+        await caller.is_hung_up_on()
+    assert [turn.caller for turn in call_lab.call.outcome.turns if "five" in turn.caller] == [
+        "five five five oh one two three four seven seven"
+    ]
+    call_lab.assert_nothing_left()
+
+
+async def test_the_agent_of_the_page_on_turn_taking_can_be_called(call_lab):
+    page = (ROOT / "docs" / "turn_taking.md").read_text(encoding="utf-8")
+    scope: dict[str, object] = {}
+    exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0], scope)
+    call_lab.llm.replies("For how many?")
+    async with call_lab.dial(scope["agent"]) as caller:
+        await caller.says("A table, please.")
+        await caller.hears("For how many?")
+    call_lab.assert_nothing_left()
+
+
 def test_the_virtual_time_test_runs_alone_under_plain_pytest(tmp_path):
     agent = PROGRAMS[0].replace("trio.run(engine.serve)", "")
     (tmp_path / "my_agent.py").write_text(agent, encoding="utf-8")
-    (tmp_path / "test_my_agent.py").write_text(PROGRAMS[2], encoding="utf-8")
+    (tmp_path / "test_my_agent.py").write_text(PROGRAMS[3], encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_my_agent.py"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -59,7 +88,7 @@ async def test_a_call_can_be_looked_at_afterwards(call_lab, tmp_path, monkeypatc
         await caller.hears("Hello!")
         await caller.says("A table, please.")
         await caller.hears("For how many?")
-    exec(PROGRAMS[3], {})
+    exec(PROGRAMS[4], {})
     name = call_lab.call.id
     assert (tmp_path / "calls" / f"{name}.html").read_text(encoding="utf-8").startswith("<!")
     assert (tmp_path / "calls" / f"{name}.wav").stat().st_size > 50_000

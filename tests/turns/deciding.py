@@ -36,15 +36,35 @@ from callengine.turns.actions import (
     Soften,
     TakeBack,
 )
-from callengine.turns.settings import TurnSettings
+from callengine.turns.confirmation import MinDuration, MinWords, StopWords
+from callengine.turns.settings import Endpointing, Interruption, TurnSettings
 from callengine.turns.turn_taking import TurnTaker
 
 Row = tuple[float, str]
 
 
+def interruption(mode="pause", **changes) -> Interruption:
+    """Rules of interruption whose times are easy to tell apart, whatever the defaults are; in ``pause`` and ``duck``
+    mode any word confirms at once."""
+    given = {"min_duration": 0.2, "guard": 0.3, "window": 1.5, "answer_overlap": 1.0, **changes}
+    if mode != "cut" and not given.get("min_words"):
+        given.setdefault("confirm", (StopWords(), MinWords(1), MinDuration(1.0)))
+    return Interruption(mode=mode, **given)
+
+
+def delays(**changes) -> Endpointing:
+    """The same for the end of a turn."""
+    return Endpointing(**{"min_delay": 0.3, "doubt_delay": 0.7, "max_delay": 1.2, "entity_delay": 1.6, **changes})
+
+
+def turns(**changes) -> TurnSettings:
+    """The same for all of turn-taking."""
+    return TurnSettings(**{"interruption": interruption(), "endpointing": delays(), **changes})
+
+
 def speech(onset: float, ended: float = math.inf, utterance: int = 1, pauses: Iterable[tuple[float, float]] = ()):
-    """What the VAD says of an utterance: it is sure after 0.1 s, and silence is a pause after 0.16 s and the end after
-    0.32 s. ``pauses`` are silences inside it."""
+    """What a VAD says of an utterance that is sure after 0.1 s, and calls silence a pause after 0.16 s and the end
+    after 0.32 s. ``pauses`` are silences inside it."""
     facts: list[Fact] = [SpeechStarted(onset + 0.1, utterance, onset)]
     for since, until in pauses:
         facts.append(SpeechWavers(since + 0.03, utterance))
@@ -115,8 +135,8 @@ def actions(
     *facts: Fact | Iterable[Fact], until: float = 0.0, taker: TurnTaker | None = None, **settings
 ) -> list[tuple[float, Action]]:
     """Everything that is decided, and when: the facts come in the order of their times, and the turn-taker is asked
-    whenever it wants to be. Milliseconds are exact enough."""
-    taker = taker or TurnTaker(TurnSettings(**settings))
+    whenever it wants to be. Milliseconds are exact enough. ``settings`` are those that differ from `turns`."""
+    taker = taker or TurnTaker(turns(**settings))
     rows: list[tuple[float, Action]] = []
 
     def take(at: float, done: list[Action]) -> None:

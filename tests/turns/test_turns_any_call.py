@@ -81,13 +81,25 @@ def judge_raises(text: str) -> bool:
 
 TEXTS = st.sampled_from(
     [
-        *("", " ", "...", "mm-hm", "Okay.", "yes", "Stop!", "[music]", "Thanks for watching!", "No, not that one."),
+        *(
+            "",
+            " ",
+            "...",
+            "mm-hm",
+            "Okay.",
+            "yes",
+            "Hello,",
+            "Stop!",
+            "[music]",
+            "Thanks for watching!",
+            "No, not that one.",
+        ),
         *("I would like to", "A table  for two.", "five five five", "a lovely table in the corner by the window"),
     ]
 )
 CONFIRM = st.sampled_from(
     [
-        *(None, None, None, (Raises(),), (Raises(), MinWords(3)), (MinDuration(2.0), StopWords())),
+        *(None, None, None, (Raises(),), (Raises(), MinWords(3, speech=0.6)), (MinDuration(2.0), StopWords())),
         *(
             (MinWords(2, interim=False), Raises()),
             (Impatient(-1.0), MinWords(1)),
@@ -106,6 +118,8 @@ def any_settings(draw):
         min_words=0 if confirm else draw(st.sampled_from([0, 0, 3])),
         min_duration_silent=draw(st.sampled_from([0.0, 0.3])),
         min_words_silent=draw(st.sampled_from([1, 2])),
+        short_speech=draw(st.sampled_from([0.0, 0.6])),
+        long_speech=draw(st.sampled_from([0.5, 1.4])),
         guard=draw(st.sampled_from([0.0, 0.3, 2.0])),
         confirm=confirm,
         window=draw(st.sampled_from([0.05, 0.5, 1.5])),
@@ -116,7 +130,8 @@ def any_settings(draw):
     endpointing = Endpointing(
         mode=draw(st.sampled_from(["adaptive", "fixed"])),
         min_delay=draw(st.sampled_from([0.0, 0.3])),
-        max_delay=draw(st.sampled_from([0.3, 1.2])),
+        doubt_delay=draw(st.sampled_from([0.3, 0.7])),
+        max_delay=draw(st.sampled_from([0.7, 1.2])),
     )
     preemption = Preemption(enabled=draw(st.booleans()), max_speech=draw(st.sampled_from([1.0, 10.0])))
     return TurnSettings(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from deciding import actions, decided, final, interim, reply, says, speech
+from deciding import actions, decided, final, interim, interruption, reply, says, speech, turns
 
 from callengine.events import (
     InterruptionAsked,
@@ -18,7 +18,7 @@ from callengine.events import (
 )
 from callengine.turns.actions import CarryOn, Cut, FalseInterruption, SayRest
 from callengine.turns.confirmation import MinWords, StopWords
-from callengine.turns.settings import Interruption, TurnSettings
+from callengine.turns.floor import FALSE_ALARMS
 from callengine.turns.turn_taking import TurnTaker
 
 STORY = reply(1.0)
@@ -31,7 +31,7 @@ STORY = reply(1.0)
 @pytest.mark.parametrize("mode", ["pause", "duck"])
 def test_sound_softens_at_once_and_words_cut(mode) -> None:
     facts = [*STORY, *speech(2.0, 3.0), interim(2.4, "No"), interim(2.6, "No wait"), final(3.5, "No wait.")]
-    assert decided(facts, until=9.0, interruption=Interruption(mode=mode)) == [
+    assert decided(facts, until=9.0, interruption=interruption(mode=mode)) == [
         *((2.2, f"{mode} 1"), (2.4, "cut 1 by transcript of 2"), (3.5, "turn 1: No wait.")),
     ]
 
@@ -55,7 +55,7 @@ def test_sound_softens_at_once_and_words_cut(mode) -> None:
     ],
 )
 def test_the_agent_carries_on_when_it_was(mode, facts, carries_on) -> None:
-    rows = decided(STORY, facts, until=5.0, interruption=Interruption(mode=mode))
+    rows = decided(STORY, facts, until=5.0, interruption=interruption(mode=mode))
     assert rows == [(2.2, f"{mode} 1"), (carries_on[0][0], "carry on 1"), *carries_on]
 
 
@@ -88,14 +88,14 @@ def test_words_that_come_after_the_window_still_cut() -> None:
 
 @pytest.mark.parametrize(("window", "carries_on"), [(0.4, 2.6), (1.5, 3.7)])
 def test_the_window_bounds_how_long_an_interruption_is_pending(window, carries_on) -> None:
-    rows = decided(STORY, speech(2.0, 2.5), until=4.0, interruption=Interruption(window=window))
+    rows = decided(STORY, speech(2.0, 2.5), until=4.0, interruption=interruption(window=window))
     assert rows[1:] == [(carries_on, "carry on 1"), (carries_on, "false interruption")]
 
 
 def test_words_that_do_not_confirm_do_not_soften_for_no_time() -> None:
     """Given three words to confirm, when two come as a final after a short sound, then the reply is not touched."""
     facts = [*STORY, *speech(2.0, 2.15), final(2.8, "No thanks.")]
-    rows = decided(facts, until=5.0, interruption=Interruption(min_words=3))
+    rows = decided(facts, until=5.0, interruption=interruption(min_words=3))
     assert rows == [(2.8, "false interruption"), (2.8, "turn 1: No thanks.")]
 
 
@@ -105,7 +105,7 @@ def test_words_that_do_not_confirm_do_not_soften_for_no_time() -> None:
 @pytest.mark.parametrize("least", [0.0, 0.15, 0.5])
 @pytest.mark.parametrize(("mode", "row"), [("cut", "cut 1 by speech of 2"), ("pause", "pause 1"), ("duck", "duck 1")])
 def test_sound_counts_once_it_lasted(mode, row, least) -> None:
-    rows = decided(STORY, speech(2.0), until=2.9, interruption=Interruption(mode=mode, min_duration=least))
+    rows = decided(STORY, speech(2.0), until=2.9, interruption=interruption(mode=mode, min_duration=least))
     assert rows == [(max(2.1, 2.0 + least), row)]
 
 
@@ -113,18 +113,18 @@ def test_sound_counts_once_it_lasted(mode, row, least) -> None:
 def test_a_shorter_sound_cuts_nothing_and_its_words_count(ended, cut) -> None:
     """The VAD notices silence 0.03 s late."""
     facts = [*STORY, *speech(2.0, ended), ReplyClosed(2.5, 1), final(2.9, "No.")]
-    assert decided(facts, until=5.0, interruption=Interruption(mode="cut")) == [*cut, (2.9, "turn 1: No.")]
+    assert decided(facts, until=5.0, interruption=interruption(mode="cut")) == [*cut, (2.9, "turn 1: No.")]
 
 
 def test_speech_that_wavers_counts_when_it_is_steady_again() -> None:
     facts = [*STORY, *speech(2.0, 3.0, pauses=[(2.12, 2.25)])]
-    assert decided(facts, interruption=Interruption(mode="cut")) == [(2.25, "cut 1 by speech of 2")]
+    assert decided(facts, interruption=interruption(mode="cut")) == [(2.25, "cut 1 by speech of 2")]
 
 
 def test_a_reply_is_cut_once_and_the_next_one_can_be_cut_too() -> None:
     facts = [*reply(1.0, closed=2.3), *speech(2.0, 3.0), interim(2.5, "No"), final(3.5, "No.")]
     facts += [*reply(4.0, number=2), *speech(5.0, 6.0, 2), interim(5.1, "No", 2)]
-    assert [row for row in decided(facts, interruption=Interruption(mode="cut")) if "cut" in row[1]] == [
+    assert [row for row in decided(facts, interruption=interruption(mode="cut")) if "cut" in row[1]] == [
         *((2.2, "cut 1 by speech of 2"), (5.1, "cut 2 by transcript of 5")),
     ]
 
@@ -132,7 +132,7 @@ def test_a_reply_is_cut_once_and_the_next_one_can_be_cut_too() -> None:
 def test_in_cut_mode_with_strategies_sound_alone_changes_nothing() -> None:
     """Given three words to confirm, when "okay" comes, then the reply plays on and one backchannel is counted; when
     "no wait please" comes, it is cut once, since the first sound."""
-    rules = Interruption(mode="cut", confirm=(MinWords(3),))
+    rules = interruption(mode="cut", confirm=(MinWords(3),))
     okay = [*STORY, *speech(2.0, 2.5), interim(2.4, "okay"), final(3.0, "Okay.")]
     assert decided(okay, until=5.0, interruption=rules) == [(2.66, "backchannel"), (3.0, "backchannel: Okay.")]
     wait = [*STORY, *speech(2.0, 3.5), interim(2.4, "no wait"), interim(2.7, "no wait please")]
@@ -154,7 +154,7 @@ def test_in_cut_mode_with_strategies_sound_alone_changes_nothing() -> None:
 )
 @pytest.mark.parametrize("mode", ["cut", "pause"])
 def test_nothing_is_interrupted_when(facts, settings, mode) -> None:
-    taker = TurnTaker(TurnSettings(interruption=Interruption(mode=mode), **settings))
+    taker = TurnTaker(turns(interruption=interruption(mode=mode), **settings))
     assert decided(facts, speech(2.0), interim(2.5, "Stop"), KeyPressed(2.6), taker=taker) == []
     assert taker.next_check == math.inf
 
@@ -167,7 +167,7 @@ def test_a_reply_can_be_cut_until_its_audible_end() -> None:
 
 
 def test_nothing_of_a_pending_interruption_outlives_the_reply() -> None:
-    taker = TurnTaker(TurnSettings())
+    taker = TurnTaker(turns())
     assert decided(STORY, speech(2.0), ReplyClosed(2.5, 1), taker=taker) == [(2.2, "pause 1")]
     assert taker.next_check == math.inf
 
@@ -178,19 +178,19 @@ def test_nothing_of_a_pending_interruption_outlives_the_reply() -> None:
 @pytest.mark.parametrize("guard", [0.0, 0.3, 2.0])
 @pytest.mark.parametrize("mode", ["cut", "pause"])
 def test_sound_that_begins_within_the_guard_does_not_disturb(guard, mode) -> None:
-    """Its words reach the caller's turn all the same."""
-    rules = Interruption(mode=mode, guard=guard)
+    """Unless it goes on behind it. Its words reach the caller's turn all the same."""
+    rules, over = interruption(mode=mode, guard=guard), 1.0 + guard
     row = "pause 1" if mode == "pause" else "cut 1 by speech of "
-    inside, outside = 1.0 + guard - 0.001, 1.0 + guard + 0.001
-    hm = [*reply(1.0, closed=8.0), *speech(inside, inside + 0.6), final(9.0, "Hm, no.")]
+    hm = [*reply(1.0, closed=8.0), *speech(1.0, over + 0.15), final(9.0, "Hm, no.")]
     assert decided(hm, until=20.0, interruption=rules, final_timeout=9.0)[0] == (9.0, "turn 1: Hm, no.")
-    at, what = decided(STORY, speech(outside), until=outside + 0.5, interruption=rules)[0]
-    assert (at, what.startswith(row)) == (round(outside + 0.2, 3), True)
+    at, what = decided(STORY, speech(over + 0.001), until=over + 0.5, interruption=rules)[0]
+    assert (at, what.startswith(row)) == (round(over + 0.201, 3), True)
 
 
-def test_line_noise_just_after_the_greeting_begins_does_not_disturb_it() -> None:
-    facts = [*reply(1.0, may_wait=False, closed=8.0), *speech(1.05, 1.9), final(2.4, "")]
-    assert decided(facts, until=9.0) == []
+@pytest.mark.parametrize("sound", [pytest.param((1.05, 1.45), id="a click"), pytest.param((0.5, 1.9), id="a hum")])
+def test_line_noise_just_after_the_greeting_begins_does_not_disturb_it(sound) -> None:
+    facts = [*reply(1.0, may_wait=False, closed=8.0), *speech(*sound), final(2.4, "")]
+    assert decided(facts, until=9.0, interruption=interruption(guard=0.3, long_speech=1.0)) == []
 
 
 def test_words_just_after_the_greeting_begins_cut_it() -> None:
@@ -198,30 +198,88 @@ def test_words_just_after_the_greeting_begins_cut_it() -> None:
     assert decided(facts) == [(1.4, "cut 1 by transcript of 1.05")]
 
 
+@pytest.mark.parametrize(("onset", "guard", "due"), [(1.05, 0.3, 1.5), (1.2, 0.3, 1.5), (1.05, 0.8, 2.0)])
+def test_a_caller_who_speaks_through_the_guard_is_heard(onset, guard, due) -> None:
+    """Without any words, his sound counts from the end of the guard."""
+    for mode, row in (("pause", "pause 1"), ("cut", f"cut 1 by speech of {onset:g}")):
+        rules = interruption(mode=mode, guard=guard, min_duration=0.2)
+        assert decided(reply(1.0, may_wait=False), speech(onset), until=due, interruption=rules) == [(due, row)]
+
+
 @pytest.mark.parametrize("long", [0.7, 1.0])
-@pytest.mark.parametrize(("onset", "from_"), [(1.05, 1.05), (0.5, 1.0)])
-def test_a_caller_who_speaks_through_the_guard_is_heard(long, onset, from_) -> None:
-    """Without any words, sound of ``long_speech`` cuts; what sounded before the reply could be heard does not count."""
-    for mode in ("pause", "cut"):
-        rows = decided(
-            reply(1.0, may_wait=False),
-            speech(onset, 4.0),
-            until=3.0,
-            interruption=Interruption(mode=mode, long_speech=long),
-        )
-        assert rows == [(round(from_ + long, 3), f"cut 1 by speech of {onset:g}")]
+@pytest.mark.parametrize("mode", ["pause", "cut"])
+def test_sound_from_before_the_reply_cuts_when_both_have_lasted_for_long(mode, long) -> None:
+    """What sounded before the reply could be heard does not count."""
+    rules = interruption(mode=mode, confirm=None, long_speech=long)
+    rows = decided(reply(1.0, may_wait=False), speech(0.5, 4.0), until=3.0, interruption=rules)
+    assert rows == [(1.0 + long, "cut 1 by speech of 0.5")]
 
 
-def test_during_the_guard_no_shorter_sound_counts_than_ever() -> None:
-    rules = Interruption(mode="cut", long_speech=0.5, min_duration=0.8)
-    assert decided(STORY, speech(1.1), until=3.0, interruption=rules) == [(1.9, "cut 1 by speech of 1.1")]
+def test_sound_from_before_the_reply_counts_no_sooner_than_any() -> None:
+    rules = interruption(mode="cut", long_speech=0.5, min_duration=0.8)
+    assert decided(STORY, speech(0.9), until=3.0, interruption=rules) == [(1.8, "cut 1 by speech of 0.9")]
 
 
-def test_long_speech_confirms_by_itself() -> None:
-    rows = decided(STORY, speech(2.0, 4.0), until=3.5)
-    assert rows == [(2.2, "pause 1"), (3.0, "cut 1 by speech of 2")]
-    rows = decided(STORY, speech(2.0, 4.0), until=3.5, interruption=Interruption(long_speech=0.6))
-    assert rows == [(2.2, "pause 1"), (2.6, "cut 1 by speech of 2")]
+# --- what confirms by default, in pause and duck mode ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("long", [0.6, 1.0])
+def test_long_speech_confirms_by_itself(long) -> None:
+    rules = interruption(confirm=None, long_speech=long)
+    rows = decided(STORY, speech(2.0, 4.0), until=3.5, interruption=rules)
+    assert rows == [(2.2, "pause 1"), (2.0 + long, "cut 1 by speech of 2")]
+
+
+@pytest.mark.parametrize("short", [0.0, 0.5, 0.8])
+@pytest.mark.parametrize("mode", ["pause", "duck"])
+def test_words_of_short_speech_do_not_interrupt_and_are_answered_afterwards(mode, short) -> None:
+    """A hum, of which the recogniser makes words, does not end the reply; if they were words, they are not lost."""
+    rules = interruption(mode=mode, confirm=None, short_speech=short)
+    hum = [*reply(1.0, closed=6.0), *speech(2.0, 2.6), final(3.1, "My humble.")]
+    begun, turn = (2.2, f"{mode} 1"), (3.1, "turn 1: My humble.")
+    if short > 0.6:
+        expected = [begun, (3.1, "carry on 1"), (3.1, "false interruption"), turn]
+    else:
+        expected = [begun, (3.1, "cut 1 by transcript of 2"), turn]
+    assert decided(hum, until=9.0, interruption=rules) == expected
+
+
+def test_short_speech_interrupts_with_a_word_that_stops() -> None:
+    rules = interruption(confirm=None, short_speech=0.8)
+    facts = [*STORY, *speech(2.0, 2.5), interim(2.4, "Stop")]
+    assert decided(facts, interruption=rules) == [(2.2, "pause 1"), (2.4, "cut 1 by transcript of 2")]
+
+
+def test_words_count_when_the_caller_has_paused_behind_them() -> None:
+    """Given speech that is not short, when he speaks on his words may become others, when he pauses they are his."""
+    rules = interruption(confirm=None, short_speech=0.8, long_speech=1.4, window=9.0)
+    facts = [*STORY, *speech(2.0, 3.0), interim(2.9, "and the"), interim(3.2, "and the price")]
+    assert decided(facts, interruption=rules) == [(2.2, "pause 1"), (3.2, "cut 1 by transcript of 2")]
+
+
+# --- a line that makes sounds of its own ------------------------------------------------------------------------------
+
+
+def test_after_false_alarms_only_words_disturb_this_reply() -> None:
+    """Given sounds without words, or an echo, when they come again and again, then the reply is softened for no more of
+    them, but the caller is heard; the next reply is disturbed by sound again."""
+    sounds = []
+    for number in range(1, FALSE_ALARMS + 2):
+        sounds += [*speech(2.0 * number, 2.0 * number + 0.4, number), final(2.0 * number + 0.9, "", number)]
+    rows = decided(reply(1.0), sounds, until=20.0)
+    assert [row for _, row in rows] == ["pause 1", "carry on 1", "false interruption"] * FALSE_ALARMS
+    wait = [*speech(20.0, 21.0, 9), interim(20.5, "Not on Sunday", 9)]
+    assert decided(reply(1.0), sounds, wait)[-1] == (20.5, "cut 1 by transcript of 20")
+    again = [*reply(30.0, number=2), *speech(31.0, 31.5, 9)]
+    assert decided(reply(1.0, closed=25.0), sounds, again)[-1] == (31.2, "pause 2")
+
+
+def test_backchannels_are_no_false_alarms() -> None:
+    facts = [*STORY]
+    for number in range(1, FALSE_ALARMS + 2):
+        facts += [*speech(2.0 * number, 2.0 * number + 0.4, number), final(2.0 * number + 0.9, "mm-hm", number)]
+    rows = [row for _, row in decided(facts, until=20.0)]
+    assert rows.count("pause 1") == FALSE_ALARMS + 1
 
 
 # --- backchannels and answers ---------------------------------------------------------------------------------------
@@ -248,7 +306,7 @@ def test_the_same_words_behind_a_question_are_an_answer(text) -> None:
 )
 def test_a_yes_that_overlaps_the_end_of_a_question_is_an_answer(overlap, onset, text, answer) -> None:
     facts = [*reply(1.0, text, closed=10.0), *says("Yes.", onset, onset + 0.15)]
-    rows = decided(facts, until=15.0, interruption=Interruption(answer_overlap=overlap))
+    rows = decided(facts, until=15.0, interruption=interruption(answer_overlap=overlap))
     said_over = round(onset + 0.65, 3)
     if said_over > 10.0:  # the final is late: the question is over by then
         assert rows == ([(said_over, "turn 1: Yes.")])
@@ -279,20 +337,20 @@ def test_an_answer_that_began_before_the_agent_could_be_heard_is_no_backchannel(
 def test_a_backchannel_before_other_words_is_no_answer() -> None:
     facts = [*reply(1.0, "Is that right?", closed=10.3, interruptible=False), *speech(9.2, 9.3), final(9.4, "Yes.")]
     facts += [*speech(9.75, 9.85, 2), final(9.9, "And when?", 2)]
-    rows = decided(facts, until=12.0, interruption=Interruption(answer_overlap=2.0))
+    rows = decided(facts, until=12.0, interruption=interruption(answer_overlap=2.0))
     assert rows == [(9.62, "backchannel: Yes."), (10.17, "turn 2: And when?")]
 
 
 def test_in_cut_mode_an_answer_to_what_closes_late_is_not_followed_by_the_rest() -> None:
     facts = [*reply(1.0, "So you come at eight, right?", closed=4.0, unheard="right?"), *says("Yes.", 3.0, 3.4)]
-    rows = decided(facts, until=9.0, interruption=Interruption(mode="cut"))
+    rows = decided(facts, until=9.0, interruption=interruption(mode="cut"))
     assert rows[1:] == [(3.9, "backchannel: Yes."), (4.0, "turn 1: Yes.")]
 
 
 @pytest.mark.parametrize(("unheard", "row"), [("right?", "turn 1: Yes."), ("and will you bring a dog?", "rest: ")])
 def test_in_cut_mode_a_yes_is_an_answer_if_hardly_more_of_the_question_was_to_come(unheard, row) -> None:
     facts = [*reply(1.0, "So you come at eight, right?", closed=3.3, unheard=unheard), *says("Yes.", 3.0, 3.4)]
-    rows = decided(facts, until=9.0, interruption=Interruption(mode="cut"))
+    rows = decided(facts, until=9.0, interruption=interruption(mode="cut"))
     assert rows[0] == (3.2, "cut 1 by speech of 3")
     assert rows[-1][1].startswith(row)
 
@@ -300,13 +358,13 @@ def test_in_cut_mode_a_yes_is_an_answer_if_hardly_more_of_the_question_was_to_co
 def test_a_function_can_judge_backchannels() -> None:
     facts = [*reply(1.0), *says("Jawohl.", 5.0, 5.15)]
     assert decided(facts, until=9.0)[0] == (5.65, "cut 1 by transcript of 5")
-    rules = Interruption(backchannels=lambda text: text == "Jawohl.")
+    rules = interruption(backchannels=lambda text: text == "Jawohl.")
     assert decided(facts, until=9.0, interruption=rules) == [(5.65, "backchannel: Jawohl.")]
 
 
 def test_without_backchannels_every_word_interrupts() -> None:
     facts = [*STORY, *says("mm-hm", 5.0, 5.15)]
-    rows = decided(facts, until=9.0, interruption=Interruption(backchannels=False))
+    rows = decided(facts, until=9.0, interruption=interruption(backchannels=False))
     assert rows == [(5.65, "cut 1 by transcript of 5"), (5.65, "turn 1: mm-hm")]
 
 
@@ -316,7 +374,7 @@ def test_without_backchannels_every_word_interrupts() -> None:
 @pytest.mark.parametrize(("dtmf", "rows"), [(True, [(2.0, "cut 1 by dtmf of 2")]), (False, [])])
 def test_a_key_interrupts(dtmf, rows) -> None:
     facts = [*STORY, KeyPressed(2.0), ReplyClosed(2.01, 1, "the rest")]
-    assert decided(facts, until=9.0, interruption=Interruption(dtmf=dtmf)) == rows
+    assert decided(facts, until=9.0, interruption=interruption(dtmf=dtmf)) == rows
 
 
 @pytest.mark.parametrize("kwargs", [{}, {"interruptible": False}, {"may_wait": False}])
@@ -329,7 +387,7 @@ def test_the_application_may_cut_anything_and_nobody_says_the_rest(kwargs) -> No
 
 
 def test_the_application_cuts_what_is_paused() -> None:
-    taker = TurnTaker(TurnSettings())
+    taker = TurnTaker(turns())
     rows = decided(STORY, speech(2.0, 2.5), InterruptionAsked(2.3), ReplyClosed(2.31, 1), taker=taker)
     assert rows == [(2.2, "pause 1"), (2.3, "cut 1 by application of 2.3")]
 
@@ -343,7 +401,7 @@ def test_every_later_interruption_works_even_if_the_line_never_falls_silent() ->
     facts = [*reply(1.0, "Good evening to you.", closed=3.0), SpeechStarted(1.5, 1, 1.4)]
     facts += [ReplyOpened(3.1, 2, True, False), ReplyText(3.1, 2, "And welcome."), ReplyAudible(3.2, 2)]
     facts += [interim(3.9, "stop it please")]
-    rules = Interruption(confirm=(StopWords(),), window=0.2)
+    rules = interruption(confirm=(StopWords(),), window=0.2)
     assert decided(facts, interruption=rules) == [
         *((1.6, "pause 1"), (1.8, "carry on 1"), (1.8, "false interruption")),
         (3.9, "cut 2 by transcript of 1.4"),

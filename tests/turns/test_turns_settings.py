@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+import attrs
 import pytest
-from deciding import decided, interim, reply, says, speech
+from deciding import decided, interim, reply, says, speech, turns
 
 from callengine.errors import ConfigurationError
 from callengine.turns.confirmation import MinWords, StopWords
@@ -15,8 +16,9 @@ from callengine.turns.turn_taking import TurnTaker
 
 OR_ZERO = [
     *((TurnSettings, name) for name in ("split", "final_timeout")),
-    *((Interruption, name) for name in ("min_duration", "min_words", "min_duration_silent", "guard", "answer_overlap")),
-    *((Endpointing, name) for name in ("min_delay", "max_delay", "entity_delay")),
+    *((Interruption, name) for name in ("min_duration", "min_words", "min_duration_silent", "short_speech")),
+    *((Interruption, name) for name in ("guard", "answer_overlap")),
+    *((Endpointing, name) for name in ("min_delay", "doubt_delay", "max_delay", "entity_delay")),
     (Preemption, "stable"),
 ]
 POSITIVE = [
@@ -43,8 +45,9 @@ def test_what_cannot_work_is_refused(settings, name, value) -> None:
 
 
 def test_settings_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"max_delay is 0\.2 and min_delay 0\.3"):
-        Endpointing(max_delay=0.2)
+    given = Endpointing(min_delay=0.3, doubt_delay=0.3, max_delay=0.3)
+    with pytest.raises(ConfigurationError, match=r"max_delay is 0\.3 and min_delay 0\.4: it must not be less"):
+        attrs.evolve(given, min_delay=0.4)
     with pytest.raises(ConfigurationError, match=r"put MinWords\(2\) into confirm"):
         Interruption(min_words=2, confirm=(MinWords(3),))
 
@@ -67,6 +70,6 @@ def test_phrases_can_be_those_of_another_language() -> None:
     facts = [*reply(1.0), *says("genau", 2.0, 2.15)]
     dropped, cut = (2.65, "backchannel: genau"), (2.65, "cut 1 by transcript of 2")
     assert decided(facts)[0] == cut
-    assert decided(facts, taker=TurnTaker(TurnSettings(), language="de-AT"))[0] == dropped
-    given = TurnSettings(phrases=Phrases(backchannels=["genau"]))
+    assert decided(facts, taker=TurnTaker(turns(), language="de-AT"))[0] == dropped
+    given = turns(phrases=Phrases(backchannels=["genau"]))
     assert decided(facts, taker=TurnTaker(given, language="en"))[0] == dropped

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from deciding import actions, decided, final, interim, reply, says, speech
+from deciding import actions, decided, final, interim, interruption, reply, says, speech
 
 from callengine.turns.actions import Discard
-from callengine.turns.settings import Interruption
 
 STORY = "We have a lovely table in the corner by the window, and it is free from half past seven."
 BACK = "a lovely table in the corner by the window"
@@ -21,15 +20,18 @@ def test_a_caption_out_of_silence_is_no_turn_and_disturbs_nobody(text) -> None:
 
 def test_the_same_words_without_new_speech_are_dropped_for_two_seconds() -> None:
     """Given a turn, when its final comes again as another utterance that nobody spoke, then it is a duplicate."""
-    first = says("Hello.", 1.0, 2.0)
-    assert decided(first, final(3.2, "hello", 2), until=9.0) == [(2.5, "turn 1: Hello."), (3.2, "duplicate: hello")]
-    assert decided(first, final(4.5, "Hello.", 2), until=9.0)[1:] == [(4.5, "duplicate: Hello.")]
-    assert decided(first, final(4.6, "Hello.", 2), until=9.0)[1:] == [(4.9, "turn 2: Hello. (continues)")]
+    first = says("Tomorrow.", 1.0, 2.0)
+    assert decided(first, final(3.2, "tomorrow", 2), until=9.0) == [
+        (2.5, "turn 1: Tomorrow."),
+        (3.2, "duplicate: tomorrow"),
+    ]
+    assert decided(first, final(4.5, "Tomorrow.", 2), until=9.0)[1:] == [(4.5, "duplicate: Tomorrow.")]
+    assert decided(first, final(4.6, "Tomorrow.", 2), until=9.0)[1:] == [(4.9, "turn 2: Tomorrow. (continues)")]
 
 
 def test_another_final_of_the_same_utterance_is_dropped() -> None:
-    rows = decided(says("Hello.", 1.0, 2.0), final(3.2, "Hello."), interim(3.3, "Hello there"), until=9.0)
-    assert rows == [(2.5, "turn 1: Hello."), (3.2, "late: Hello.")]
+    rows = decided(says("Tomorrow.", 1.0, 2.0), final(3.2, "Tomorrow."), interim(3.3, "Tomorrow at"), until=9.0)
+    assert rows == [(2.5, "turn 1: Tomorrow."), (3.2, "late: Tomorrow.")]
 
 
 def test_a_lagging_duplicate_leaves_the_running_turn_alone() -> None:
@@ -53,7 +55,7 @@ def test_the_agent_s_own_words_neither_interrupt_nor_are_a_turn() -> None:
 
 def test_without_the_echo_guard_they_are_the_caller_s() -> None:
     facts = [*reply(1.0, STORY), *speech(2.0, 3.0), interim(2.1, BACK), final(3.5, BACK + ".")]
-    rows = decided(facts, until=9.0, interruption=Interruption(echo_guard=False))
+    rows = decided(facts, until=9.0, interruption=interruption(echo_guard=False))
     assert rows == [(2.1, "cut 1 by transcript of 2"), (3.5, f"turn 1: {BACK}.")]
 
 
@@ -86,21 +88,26 @@ def test_speech_in_the_echo_tail_is_a_clean_new_turn() -> None:
 
 
 def test_words_of_a_silent_line_may_have_to_be_several() -> None:
-    settings = Interruption(min_words_silent=2)
+    settings = interruption(min_words_silent=2)
     assert decided(says("No.", 1.0, 1.5), until=9.0) == [(2.0, "turn 1: No.")]
     assert decided(says("No.", 1.0, 1.5), until=9.0, interruption=settings) == [(2.0, "too short: No.")]
     assert decided(says("No, no.", 1.0, 1.5), until=9.0, interruption=settings) == [(2.0, "turn 1: No, no.")]
 
 
 def test_speech_on_a_silent_line_may_have_to_last() -> None:
-    settings = Interruption(min_duration_silent=0.3)
+    settings = interruption(min_duration_silent=0.3)
     assert decided(says("No.", 1.0, 1.29), until=9.0) == [(1.79, "turn 1: No.")]
     assert decided(says("No.", 1.0, 1.29), until=9.0, interruption=settings) == [(1.79, "too short: No.")]
     assert decided(says("No.", 1.0, 1.31), until=9.0, interruption=settings) == [(1.81, "turn 1: No.")]
 
 
 def test_what_is_dropped_says_why() -> None:
-    facts = [*says("Hello.", 1.0, 2.0), final(3.0, "[music]", 2), final(3.2, "Hello.", 3), final(3.3, "Hello.", 1)]
+    facts = [
+        *says("Tomorrow.", 1.0, 2.0),
+        final(3.0, "[music]", 2),
+        final(3.2, "Tomorrow.", 3),
+        final(3.3, "Tomorrow.", 1),
+    ]
     reasons = [action.reason for _, action in actions(facts) if isinstance(action, Discard)]
     assert reasons == [
         "a caption, and not the caller's words",

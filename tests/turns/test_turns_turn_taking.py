@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
-from deciding import actions, decided, final, interim, reply, says, short, speech
+from deciding import actions, decided, final, interim, interruption, reply, says, short, speech, turns
 
 from callengine.events import ReplyAudible, ReplyClosed, ReplyOpened
 from callengine.turns.actions import EndTurn
-from callengine.turns.settings import Interruption, TurnSettings
 from callengine.turns.turn_taking import TurnTaker
 
-HELLO = says("Hello.", 1.0, 2.0)
+TOMORROW = says("Tomorrow.", 1.0, 2.0)
 """Its final comes at 2.5."""
 
 
@@ -22,23 +21,25 @@ HELLO = says("Hello.", 1.0, 2.0)
 @pytest.mark.parametrize(
     ("facts", "decisions"),
     [
-        pytest.param(HELLO, [(2.5, "turn 1: Hello.")], id="end of speech, then the final"),
+        pytest.param(TOMORROW, [(2.5, "turn 1: Tomorrow.")], id="end of speech, then the final"),
         pytest.param(
-            [*speech(1.0, 2.0), final(1.9, "Hello.")],
-            [(2.32, "turn 1: Hello.")],
+            [*speech(1.0, 2.0), final(1.9, "Tomorrow.")],
+            [(2.32, "turn 1: Tomorrow.")],
             id="a final before the end of speech waits for it",
         ),
         pytest.param(
-            [*HELLO, interim(1.5, "Hel"), interim(2.2, "Hello")], [(2.5, "turn 1: Hello.")], id="interims are no turn"
+            [*TOMORROW, interim(1.5, "Tom"), interim(2.2, "Tomorrow")],
+            [(2.5, "turn 1: Tomorrow.")],
+            id="interims are no turn",
         ),
         pytest.param(
-            [*speech(1.0, 2.0, pauses=[(1.3, 1.5), (1.6, 1.65)]), final(2.5, "Hello.")],
-            [(2.5, "turn 1: Hello.")],
+            [*speech(1.0, 2.0, pauses=[(1.3, 1.5), (1.6, 1.65)]), final(2.5, "Tomorrow.")],
+            [(2.5, "turn 1: Tomorrow.")],
             id="pauses inside an utterance decide nothing",
         ),
         pytest.param([*speech(1.0, 2.0), final(2.5, "  ")], [], id="no words, no turn"),
         pytest.param([*speech(1.0, 2.0), final(2.5, "...")], [], id="nothing but punctuation, no turn"),
-        pytest.param([final(1.0, "Hello.", 4)], [(1.3, "turn 4: Hello.")], id="what the VAD did not hear"),
+        pytest.param([final(1.0, "Tomorrow.", 4)], [(1.3, "turn 4: Tomorrow.")], id="what the VAD did not hear"),
     ],
 )
 def test_the_caller_s_turn_ends(facts, decisions) -> None:
@@ -76,7 +77,9 @@ def test_a_pause_longer_than_the_delay_makes_two_turns() -> None:
 
 
 def test_a_turn_says_when_its_last_sound_ended_and_why_it_is_over() -> None:
-    (end,) = (action for _, action in actions(speech(1.0, 2.0), final(2.31, "Hello.")) if isinstance(action, EndTurn))
+    (end,) = (
+        action for _, action in actions(speech(1.0, 2.0), final(2.31, "Tomorrow.")) if isinstance(action, EndTurn)
+    )
     assert end.speech_ended == 2.0
     assert end.reason == "finished sentence, 320 ms after the last sound"
     (end,) = (action for _, action in actions(final(4.0, "Bye."), until=9.0) if isinstance(action, EndTurn))
@@ -86,12 +89,14 @@ def test_a_turn_says_when_its_last_sound_ended_and_why_it_is_over() -> None:
 
 def test_a_sound_without_words_moves_nothing_of_the_turn() -> None:
     """Given words and then a cough, when the turn is over, then it ended with the words."""
-    facts = [*speech(1.0, 2.0), *speech(2.4, 2.5, 2), final(2.9, "Hello."), final(3.0, "", 2)]
+    facts = [*speech(1.0, 2.0), *speech(2.4, 2.5, 2), final(2.9, "Tomorrow."), final(3.0, "", 2)]
     ((at, end),) = ((at, action) for at, action in actions(facts, until=9.0) if isinstance(action, EndTurn))
     assert (at, end.utterance, end.speech_ended) == (3.0, 1, 2.0)
     assert end.reason.endswith(", 1000 ms after the last sound")
-    (alone,) = (a for _, a in actions(speech(0.5, 0.6), final(0.9, ""), says("Hi.", 5, 6, 2)) if isinstance(a, EndTurn))
-    assert (alone.text, alone.speech_ended) == ("Hi.", 6)
+    (alone,) = (
+        a for _, a in actions(speech(0.5, 0.6), final(0.9, ""), says("Soon.", 5, 6, 2)) if isinstance(a, EndTurn)
+    )
+    assert (alone.text, alone.speech_ended) == ("Soon.", 6)
 
 
 def test_the_agent_is_held_from_the_first_sound_to_the_end_of_the_turn() -> None:
@@ -105,16 +110,19 @@ def test_the_agent_is_held_from_the_first_sound_to_the_end_of_the_turn() -> None
 @pytest.mark.parametrize("timeout", [0.5, 3.0])
 @pytest.mark.parametrize(
     ("words", "decisions"),
-    [([interim(1.6, "Hello")], ["turn 1: Hello", "late: Hello there."]), ([], ["ask again", "late: Hello there."])],
+    [
+        ([interim(1.6, "Tomorrow")], ["turn 1: Tomorrow", "late: Tomorrow at six."]),
+        ([], ["ask again", "late: Tomorrow at six."]),
+    ],
     ids=["interim", "nothing"],
 )
 def test_a_stuck_recogniser_is_waited_for_so_long(words, decisions, timeout) -> None:
-    rows = decided(speech(1.0, 2.0), words, final(20.0, "Hello there."), until=30.0, final_timeout=timeout)
+    rows = decided(speech(1.0, 2.0), words, final(20.0, "Tomorrow at six."), until=30.0, final_timeout=timeout)
     assert rows == list(zip([2.32 + timeout, 20.0], decisions, strict=True))
 
 
 def test_a_final_just_before_the_time_is_up_counts() -> None:
-    assert decided(speech(1.0, 2.0), final(5.319, "Hello."), until=30.0) == [(5.319, "turn 1: Hello.")]
+    assert decided(speech(1.0, 2.0), final(5.319, "Tomorrow."), until=30.0) == [(5.319, "turn 1: Tomorrow.")]
 
 
 def test_an_utterance_waits_for_a_stuck_one_before_it() -> None:
@@ -128,23 +136,23 @@ def test_an_utterance_waits_for_a_stuck_one_before_it() -> None:
 def test_new_words_replace_a_slow_reply_that_nobody_has_heard() -> None:
     """Given no audio for 3 s, when the caller says a new sentence, then the unheard reply is replaced, and both of his
     sentences are answered as one."""
-    rows = decided(HELLO, ReplyOpened(2.6, 1), says("Are you there?", 5.5, 6.2, 2), until=9.0)
-    assert rows == [(2.5, "turn 1: Hello."), (6.7, "drop 1"), (6.7, "turn 2: Are you there? (continues)")]
+    rows = decided(TOMORROW, ReplyOpened(2.6, 1), says("Are you there?", 5.5, 6.2, 2), until=9.0)
+    assert rows == [(2.5, "turn 1: Tomorrow."), (6.7, "drop 1"), (6.7, "turn 2: Are you there? (continues)")]
 
 
 @pytest.mark.parametrize(
     "nothing_new",
     [
         pytest.param([*speech(3.0, 3.2, 2), final(3.7, "", 2)], id="noise"),
-        pytest.param([final(3.2, "Hello.", 2)], id="a duplicate"),
-        pytest.param([final(3.2, "Hello.")], id="the same final again"),
+        pytest.param([final(3.2, "Tomorrow.", 2)], id="a duplicate"),
+        pytest.param([final(3.2, "Tomorrow.")], id="the same final again"),
         pytest.param([*speech(3.0, 3.2, 2), final(3.7, "[music]", 2)], id="a caption"),
     ],
 )
 def test_nothing_new_never_touches_a_reply_that_nobody_has_heard(nothing_new) -> None:
-    facts = [*HELLO, ReplyOpened(2.6, 1), *nothing_new, ReplyAudible(4.0, 1), ReplyClosed(6.0, 1)]
+    facts = [*TOMORROW, ReplyOpened(2.6, 1), *nothing_new, ReplyAudible(4.0, 1), ReplyClosed(6.0, 1)]
     rows = [row for _, row in decided(facts, until=9.0)]
-    assert rows[0] == "turn 1: Hello."
+    assert rows[0] == "turn 1: Tomorrow."
     assert not [row for row in rows if row.startswith(("cut", "drop", "turn 2", "rest"))]
 
 
@@ -157,13 +165,13 @@ def test_noise_that_goes_on_from_before_a_greeting_does_not_mute_it() -> None:
 def test_a_greeting_and_a_notice_are_not_dropped() -> None:
     """A greeting is not held back, and what is not interruptible must be said: words wait until it is over."""
     for kwargs in ({"may_wait": False}, {"interruptible": False}):
-        rows = decided(ReplyOpened(1.5, 1, **kwargs), HELLO, until=9.0)
-        assert rows == [(2.5, "turn 1: Hello.")]
+        rows = decided(ReplyOpened(1.5, 1, **kwargs), TOMORROW, until=9.0)
+        assert rows == [(2.5, "turn 1: Tomorrow.")]
 
 
 def test_a_reply_that_has_not_begun_is_replaced_even_without_barge_in() -> None:
-    rows = decided(HELLO, ReplyOpened(2.6, 1), says("Hello?", 5.5, 6.2, 2), until=9.0, barge_in=False)
-    assert rows[1:] == [(6.7, "drop 1"), (6.7, "turn 2: Hello? (continues)")]
+    rows = decided(TOMORROW, ReplyOpened(2.6, 1), says("Today?", 5.5, 6.2, 2), until=9.0, barge_in=False)
+    assert rows[1:] == [(6.7, "drop 1"), (6.7, "turn 2: Today? (continues)")]
 
 
 def test_after_a_cut_the_next_turn_and_its_reply_are_as_ever() -> None:
@@ -214,26 +222,25 @@ def test_the_first_turn_of_a_call_continues_nothing() -> None:
 
 
 def test_a_turn_behind_one_that_was_answered_continues_nothing() -> None:
-    facts = [*HELLO, *reply(2.7, closed=2.9), *says("Bye.", 5.0, 5.5, 2)]
+    facts = [*TOMORROW, *reply(2.7, closed=2.9), *says("Bye.", 5.0, 5.5, 2)]
     assert decided(facts, until=9.0)[-1] == (6.0, "turn 2: Bye.")
 
 
 def test_what_was_said_over_a_notice_is_answered_afterwards() -> None:
-    facts = [*HELLO, *reply(2.7, interruptible=False, closed=8.0), *says("What is that?", 4.0, 5.0, 2)]
+    facts = [*TOMORROW, *reply(2.7, interruptible=False, closed=8.0), *says("What is that?", 4.0, 5.0, 2)]
     facts += [*says("And that?", 6.0, 7.0, 3)]
     assert [row for _, row in decided(facts, until=9.0)] == [
-        *("turn 1: Hello.", "turn 2: What is that?", "turn 3: And that? (continues)"),
+        *("turn 1: Tomorrow.", "turn 2: What is that?", "turn 3: And that? (continues)"),
     ]
 
 
 # --- after a cut ----------------------------------------------------------------------------------------------------
 
-CUT_BY_SOUND = TurnSettings(interruption=Interruption(mode="cut"))
 COUGH = [*reply(1.0, closed=2.21, unheard="the rest"), *speech(2.0, 2.4)]
 
 
 def after_cough(*facts, **settings) -> list[str]:
-    taker = TurnTaker(TurnSettings(interruption=Interruption(mode="cut"), **settings))
+    taker = TurnTaker(turns(interruption=interruption(mode="cut"), **settings))
     rows = decided(COUGH, *facts, until=9.0, taker=taker)
     assert rows[0] == (2.2, "cut 1 by speech of 2")
     assert taker.next_check == math.inf

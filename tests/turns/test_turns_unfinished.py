@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callengine.turns.phrases import Phrases, phrases_for
-from callengine.turns.unfinished import unfinished
+from callengine.turns.unfinished import doubtful, unfinished
 
 ENGLISH = phrases_for("en")
 
@@ -374,7 +374,6 @@ def test_not_even_a_question_ends_with_an_article_or_the_like(text) -> None:
     ("text", "reason"),
     [
         ("I want to change my.", "ends with 'my'"),
-        ("On Saturday,", "ends with a comma"),
         ("It's for four, um.", "a filler: 'um'"),
         ("Well, let me see.", "a filler: 'let me see'"),
         ("I wan-", "breaks off"),
@@ -384,6 +383,27 @@ def test_not_even_a_question_ends_with_an_article_or_the_like(text) -> None:
 )
 def test_the_reason_is_for_people(text, reason) -> None:
     assert unfinished(text, ENGLISH) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("On Saturday,", "ends with a comma"),
+        ("On Saturday, ", "ends with a comma"),
+        ("Hello.", "only greets"),
+        ("Hi, good morning!", "only greets"),
+        ("Yes, hello.", "only greets"),
+        ("Hello?", None),
+        ("Hello, I'd like a table.", None),
+        ("On Saturday, at eight.", None),
+        ("Yes.", None),
+        ("", None),
+    ],
+)
+def test_what_can_be_a_whole_turn_may_not_be_one(text, reason) -> None:
+    """Neither a comma nor a greeting is anything that cannot end."""
+    assert doubtful(text, ENGLISH) == reason
+    assert unfinished(text, ENGLISH) is None
 
 
 @pytest.mark.parametrize("text", ["", " ", "...", "?", ","])
@@ -398,7 +418,7 @@ def test_hesitation_is_unfinished_and_a_backchannel_is_not() -> None:
 
 def test_every_list_of_the_phrases_counts() -> None:
     given = Phrases(openers=["blau", "ist"], closed=["ja ist"], fillers=["tja"], binding=["das"], asking=["wer"])
-    given = given.extended(beginnings=["wir"], leads=["hallo"])
+    given = given.extended(beginnings=["wir"], leads=["hallo"], greetings=["servus"])
 
     assert unfinished("rot blau", given) == "ends with 'blau'"
     assert unfinished("ja ist", given) is None
@@ -408,29 +428,35 @@ def test_every_list_of_the_phrases_counts() -> None:
     assert unfinished("wer rot ist", given) is None
     assert unfinished("hallo wir", given) == "only begins: 'wir'"
     assert unfinished("rot wir", given) is None
+    assert doubtful("Servus!", given) == "only greets"
+    assert doubtful("Hello.", given) is None
 
 
 @pytest.mark.parametrize(
-    ("language", "open_", "whole"),
+    ("language", "open_", "whole", "greeting"),
     [
-        ("de", "Ich möchte einen Tisch für.", "Ich möchte einen Tisch reservieren."),
-        ("de-AT", "Mein Name ist.", "Rufen Sie mich bitte an."),
-        ("es", "Quisiera una mesa para.", "Quisiera una mesa para dos."),
-        ("fr", "Je voudrais réserver une.", "Je voudrais réserver une table."),
-        ("it", "Vorrei un tavolo per.", "Vorrei un tavolo per due."),
-        ("nl", "Ik wil graag een tafel voor.", "Ik wil graag een tafel voor twee."),
-        ("pt", "Gostaria de uma mesa para.", "Gostaria de uma mesa para dois."),
+        ("de", "Ich möchte einen Tisch für.", "Ich möchte einen Tisch reservieren.", "Guten Tag."),
+        ("de-AT", "Mein Name ist.", "Rufen Sie mich bitte an.", "Hallo."),
+        ("es", "Quisiera una mesa para.", "Quisiera una mesa para dos.", "Hola, buenos días."),
+        ("fr", "Je voudrais réserver une.", "Je voudrais réserver une table.", "Allô."),
+        ("it", "Vorrei un tavolo per.", "Vorrei un tavolo per due.", "Pronto."),
+        ("nl", "Ik wil graag een tafel voor.", "Ik wil graag een tafel voor twee.", "Goedemiddag."),
+        ("pt", "Gostaria de uma mesa para.", "Gostaria de uma mesa para dois.", "Olá, boa tarde."),
     ],
 )
-def test_other_languages_have_their_words(language, open_, whole) -> None:
-    assert unfinished(open_, phrases_for(language)) is not None
-    assert unfinished(whole, phrases_for(language)) is None
+def test_other_languages_have_their_words(language, open_, whole, greeting) -> None:
+    phrases = phrases_for(language)
+    assert unfinished(open_, phrases) is not None
+    assert unfinished(whole, phrases) is None
+    assert doubtful(whole, phrases) is None
+    assert doubtful(greeting, phrases) == "only greets"
 
 
 @given(st.text())
 def test_any_text_has_an_answer(text) -> None:
-    reason = unfinished(text, ENGLISH)
-    assert reason is None or reason
+    for judge in (unfinished, doubtful):
+        reason = judge(text, ENGLISH)
+        assert reason is None or reason
 
 
 @given(st.sampled_from(FINISHED), st.sampled_from(["my", "the", "and", "because", "um"]))

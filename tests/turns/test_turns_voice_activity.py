@@ -20,12 +20,13 @@ from callengine.turns.voice_activity import (
 WINDOW = 256
 
 
-def facts(probabilities: list[float], **settings: Any) -> list[tuple[int, VoiceFact]]:
-    """Feed windows of 8 kHz audio; each fact with the number of windows heard when it came."""
-    activity = VoiceActivity(VadSettings(**settings))
+def facts(probabilities: list[float], *, over: bool = False, **settings: Any) -> list[tuple[int, VoiceFact]]:
+    """Feed windows of 8 kHz audio, ``over`` the agent's speech or not; each fact with the number of windows heard when
+    it came."""
+    activity = VoiceActivity(VadSettings(**{"min_silence": 0.32, "pause": 0.16} | settings))
     found = []
     for count, probability in enumerate(probabilities, start=1):
-        if fact := activity.feed(probability, count * WINDOW):
+        if fact := activity.feed(probability, count * WINDOW, faint_counts=over):
             found.append((count, fact))
     return found
 
@@ -56,6 +57,20 @@ def test_a_run_does_not_tolerate_a_second_one_nor_a_silent_one() -> None:
 
 def test_unsure_windows_alone_are_nothing() -> None:
     assert facts([UNSURE] * 50) == []
+
+
+@pytest.mark.parametrize("threshold", [0.25, 0.35])
+def test_over_the_agent_less_sure_windows_are_speech_until_one_is_sure(threshold) -> None:
+    """Given the agent speaking, when three windows are above the lower threshold, then the caller speaks; as long as
+    none of his windows was sure, half of it ends his speech, from then on the usual threshold does."""
+    doubt = threshold + 0.05
+    weak = [doubt] * 3 + [threshold * 0.6] * 20
+    assert facts(weak, over=True, barge_in_threshold=threshold) == [(3, VoiceStarted(0, 0))]
+    assert facts(weak, barge_in_threshold=threshold) == []
+    assert facts([threshold - 0.01] * 30, over=True, barge_in_threshold=threshold) == []
+    sure = [doubt] * 3 + [SPEECH] + [0.2] * 20
+    stopped = [fact for _, fact in facts(sure, over=True, barge_in_threshold=threshold)][-1]
+    assert stopped == VoiceStopped(4 * WINDOW)
 
 
 def test_silence_pauses_and_then_stops_since_its_first_window() -> None:
@@ -90,7 +105,7 @@ def test_speech_after_a_stop_starts_again() -> None:
 
 
 def test_speaking_is_told_between_start_and_stop() -> None:
-    activity = VoiceActivity(VadSettings())
+    activity = VoiceActivity(VadSettings(min_silence=0.32, pause=0.16))
     told = []
     for count, probability in enumerate([SPEECH] * 3 + [QUIET] * 10, start=1):
         activity.feed(probability, count * WINDOW)
@@ -100,7 +115,7 @@ def test_speaking_is_told_between_start_and_stop() -> None:
 
 def test_lost_windows_count_by_their_positions() -> None:
     # Given a silence of which most windows never came, it is as long as its positions say.
-    activity = VoiceActivity(VadSettings())
+    activity = VoiceActivity(VadSettings(min_silence=0.32, pause=0.16))
     for count in (1, 2, 3):
         activity.feed(SPEECH, count * WINDOW)
     assert activity.feed(QUIET, 4 * WINDOW) is None
