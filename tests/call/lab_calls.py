@@ -16,7 +16,7 @@ GREETING = "Chez Trio, good evening! How can I help?"
 QUESTION = "A table for two, please."
 ANSWER = "We have a table for two at eight. Shall I book it?"
 AGENT = Agent(prompt="Be brief.", greeting=GREETING)
-CUT = TurnSettings(interruption=Interruption(mode="cut", guard=0.0))
+CUT = TurnSettings(interruption=Interruption(mode="cut", min_duration=0.2, guard=0.0))
 """Sound cuts at once: one exact moment, for tests of what a cut does."""
 PATIENT = PatienceSettings(away_after=None)
 """For tests in which nothing happens for long."""

@@ -242,7 +242,7 @@ async def test_the_history_holds_what_was_heard(call_lab):
     async with call_lab.dial(HELLO) as caller:
         await caller.hears("Hello there.")
         await caller.says("A table for two.")
-        await caller.interrupts("At nine.", after=1.01)
+        await caller.interrupts("Rather on Friday evening, please.", after=1.01)
         await caller.hears("goodbye.")
         await caller.waits(1)
         await caller.says("Bye.")
@@ -259,7 +259,7 @@ async def test_the_history_holds_what_was_heard(call_lab):
         [
             *call_lab.llm.requests[0],
             Message("assistant", f"{heard} {INTERRUPTED}"),
-            Message("user", "At nine."),
+            Message("user", "Rather on Friday evening, please."),
         ],
         [
             *call_lab.llm.requests[1],

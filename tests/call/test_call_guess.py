@@ -41,7 +41,7 @@ def asked(lab) -> list[Message]:
 
 
 async def test_the_model_is_asked_in_the_pause_and_heard_after_the_final(call_lab):
-    """Given a whole sentence, when the caller pauses and the recogniser has nothing to add, then the model is asked, and
+    """Given a whole sentence, when the caller pauses and the recogniser has no more to say, then it is asked, and
     the answer is on the line in the very moment in which his turn is over."""
     call_lab.llm.replies(ANSWER)
     async with call_lab.dial(agent()) as caller:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from lab_calls import GREETING, until
+from lab_calls import CUT, GREETING, until
 
 from callengine import Agent
 from callengine.errors import CallEnded
@@ -42,7 +42,7 @@ async def test_50_calls_at_once_never_see_each_others_audio_or_marks(call_lab):
         return f"Yes {messages[-1].content.split()[-1]} I do hear you well."
 
     call_lab.llm.replies(*[answer] * 100)
-    async with call_lab.engine(Agent(prompt="Be brief.", greeting="Hello there.")) as engine:
+    async with call_lab.engine(Agent(prompt="Be brief.", greeting="Hello there.", turns=CUT)) as engine:
         callers = {}
 
         async def one_call(number):

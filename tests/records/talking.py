@@ -14,6 +14,7 @@ from callengine.ports import Message
 from callengine.testing import CallLab
 from callengine.turns.patience import PatienceSettings
 from callengine.turns.settings import Endpointing, Interruption, Preemption, TurnSettings
+from callengine.turns.voice_activity import VadSettings
 
 GREETING = "Chez Trio, good evening! How can I help?"
 HOURS = (
@@ -47,7 +48,11 @@ async def busy_call(lab: CallLab, *, mode: Any = "pause", audio: bool = False) -
     lab.stt.pause_delay = 0.05
     lab.llm.replies(*[answer] * 12)
     agent = Agent(
-        prompt="Be brief.", greeting=GREETING, turns=turns(mode), patience=PatienceSettings(away_after=4.0, prompts=2)
+        prompt="Be brief.",
+        greeting=GREETING,
+        turns=turns(mode),
+        vad=VadSettings(pause=0.128, min_silence=0.256),
+        patience=PatienceSettings(away_after=4.0, prompts=2),
     )
     async with lab.dial(agent, journal=JournalSettings(audio=audio)) as caller:
         await caller.hears("How can I help?")
@@ -56,7 +61,9 @@ async def busy_call(lab: CallLab, *, mode: Any = "pause", audio: bool = False) -
         await caller.hears("to Sunday,")
         await caller.says("Mm-hm.")
         await caller.hears("dinner")
-        await caller.says("Wait, where are you exactly?")
+        await caller.says("Wait")
+        await caller.waits(0.24)  # long enough for a guess, which is wrong
+        await caller.says("where are you exactly?")
         await caller.hears("the station.")
         await caller.waits(0.5)
         await caller.presses("4711#")

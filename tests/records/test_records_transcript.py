@@ -122,7 +122,7 @@ async def test_lines_of_a_call_with_everything(call_lab) -> None:
         f"{talking.reason(books, 'cut')}; not heard: from six to ten in the evening. On Mondays we are closed.]",
         "caller  (Mm-hm.) [backchannel, said while the agent speaks]",
         f"agent   [paused for {paused:.1f} s: {talking.reason(books, 'carry on')}]",
-        "caller  Wait, where are you exactly?",
+        "caller  Wait where are you exactly?",
         f"agent   {talking.WHERE}",
         "caller  •••• (keyed in)",
         f"agent   {talking.NOTED}",

@@ -50,7 +50,7 @@ async def test_in_a_call_turns_are_what_both_sides_meant(call_lab) -> None:
     # then
     assert (greeting.number, greeting.said) == (0, talking.GREETING)
     assert (hours.said, hours.complete, hours.interrupted_by) == (talking.HOURS, False, "caller")
-    assert (where.caller, where.said, where.complete) == ("Wait, where are you exactly?", talking.WHERE, True)
+    assert (where.caller, where.said, where.complete) == ("Wait where are you exactly?", talking.WHERE, True)
     assert (keys.caller, keys.keyed, keys.said, keys.figures) == ("••••", True, talking.NOTED, Figures())
     assert (half.caller, half.withdrawn, half.heard) == ("A table for four", True, "")
     assert (whole.caller, whole.continues, whole.withdrawn) == ("at eight, please.", True, False)
