@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import attrs
 import pytest
 import trio
 from lab_calls import CUT, decisions, until
 
-from callengine import Agent
+from callengine import Agent, Clip
 from callengine.brain.history import INTERRUPTED
 from callengine.events import Transcript
 from callengine.ports import Message
 from callengine.turns.settings import TurnSettings
 
+GREETING_VOICE = Path(__file__).parents[1] / "data" / "callers" / "am_michael_14_long.wav"
 NOISE = b"\x20\xa0"
 """Loud, and no words: repeat it for 2 samples each."""
 HELLO = Agent(prompt="Be brief.", greeting="Hello there.")
@@ -302,4 +305,19 @@ async def test_a_cough_shorter_than_an_interruption_cuts_nothing(call_lab):
         caller.leg.speak(b"\x20\xa0" * 480)  # 0.12 s of sound
         await caller.hears("twelve.")
     assert call_lab.call.journal.of("barge_in") == []
+    call_lab.assert_nothing_left()
+
+
+async def test_a_recorded_greeting_is_interrupted_like_a_spoken_one(call_lab):
+    greeting = Clip.from_wav(GREETING_VOICE, "I was there last week")
+    call_lab.llm.replies("We have one at eight.")
+    async with call_lab.dial(Agent(prompt="x", greeting=greeting)) as caller:
+        await until(lambda: caller.leg.queue.playing(trio.current_time()))
+        await caller.waits(1.0)
+        await caller.says("Wait, a table for two please.")
+        await caller.hears("We have one at eight.")
+    first = call_lab.call.outcome.turns[0]
+    assert first.interrupted_by == "caller"
+    assert first.said == "I was there last week"
+    assert not first.complete
     call_lab.assert_nothing_left()
