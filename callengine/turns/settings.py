@@ -70,7 +70,7 @@ class Interruption:
     """
 
     mode: InterruptionMode = attrs.field(default="pause", validator=_one_of("cut", "duck", "pause"))
-    min_duration: float = _seconds(0.1)
+    min_duration: float = _seconds(0.12)
     """Of sound, from its onset, while the agent is audible. The VAD needs about as long to be sure of speech; in
     ``cut`` mode 0.2 is better, which a cough is shorter than."""
     min_words: int = attrs.field(default=0, validator=_not_negative)
@@ -79,7 +79,7 @@ class Interruption:
     """Of speech, for it to be a turn while the agent is silent. 0: whatever the VAD calls speech and has words."""
     min_words_silent: int = attrs.field(default=1, validator=_positive)
     """Words of a turn while the agent is silent."""
-    short_speech: float = _seconds(0.8)
+    short_speech: float = _seconds(0.95)
     """In ``pause`` and ``duck`` mode words count when the caller has paused behind them, and words of shorter speech
     only if they mean "stop": a recogniser writes anything for a hum ("My humble." for "mm-hm"). What they say is
     answered all the same, when the reply is over. With a recogniser that can be relied on, 0 is better."""
