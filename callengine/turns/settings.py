@@ -67,6 +67,9 @@ class Interruption:
     - ``pause``: the agent falls silent; ``duck``: it goes on more quietly; ``cut``: it goes on as it was. Then a
       confirmation strategy ends the reply, or the agent carries on from the word that was not heard.
     - With ``cut`` and neither ``min_words`` nor ``confirm``, sound is confirmation enough: the reply ends at once.
+
+    The defaults are chosen by ``python -m benchmarks.turns``: 95 % of interruptions silence the agent within 300 ms, in
+    ``duck`` mode 55 %, and no backchannel of 138 ends the reply, where in ``cut`` mode nearly all do.
     """
 
     mode: InterruptionMode = attrs.field(default="pause", validator=_one_of("cut", "duck", "pause"))
@@ -127,7 +130,9 @@ class Interruption:
 class Endpointing:
     """When the caller's turn is over. All delays count from the end of his last sound.
 
-    The engine cannot know before the VAD does: ``VadSettings.min_silence`` is the least that any delay can be.
+    The engine cannot know before the VAD does: ``VadSettings.min_silence`` is the least that any delay can be. The
+    defaults are chosen by ``python -m benchmarks.turns``, among those in docs/turn_taking.md: 8.7 % of turns are cut
+    off at a median delay of 370 ms (2.2 % audibly), where 300 ms of silence for all cut off 30 %, and 800 ms 13 %.
     """
 
     mode: Literal["adaptive", "fixed"] = attrs.field(default="adaptive", validator=_one_of("adaptive", "fixed"))
