@@ -76,6 +76,7 @@ _CLOSED = ", ".join(
             "preferably|i'm|it's|we're|he's|she's|they're|guess|suppose|could|did|do|am|is|are|was|were",
             "not",
         ),
+        _each("of|in|next|this|early|late|mid|until", "may"),
         "handed it in, hand it in, turned it in, brought it in, bring it in, handed in, what for, where from, "
         "where to, who with, since when, until when, you and i, he and i, she and i, it used to, not really, "
         "so be it, let it be, could be, might be, that may be, as before, like before, the day before, "

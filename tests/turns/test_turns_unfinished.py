@@ -462,3 +462,9 @@ def test_any_text_has_an_answer(text) -> None:
 @given(st.sampled_from(FINISHED), st.sampled_from(["my", "the", "and", "because", "um"]))
 def test_whatever_stands_before_it_an_open_word_keeps_the_turn(text, word) -> None:
     assert unfinished(f"{text} {word}.", ENGLISH) is not None
+
+
+@pytest.mark.parametrize("text", ["On the fifth of May.", "Some time in May, please.", "Next May."])
+def test_may_is_a_month_too(text) -> None:
+    assert unfinished(text, ENGLISH) is None
+    assert unfinished("It may", ENGLISH) is not None
