@@ -7,7 +7,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from callengine import Agent, Endpointing, ProviderError, TurnSettings
+from callengine import Agent, CallSettings, Endpointing, ProviderError, TurnSettings
+from callengine.call.turn_detection import TurnDetectionSettings
 from callengine.providers.turn_detection import SmartTurn
 from callengine.testing.scripted import ScriptedTurnDetector
 
@@ -49,6 +50,19 @@ async def test_a_detector_that_fails_is_gone_without(call_lab):
     assert delay == pytest.approx(0.4 + 0.2, abs=1e-6)  # a verdict was waited for
     (failed,) = call_lab.call.journal.of("provider.failed")
     assert failed.data["role"] == "turn_detection"
+
+
+@pytest.mark.parametrize("silence", [0.16, 0.24])
+async def test_when_it_is_asked_is_a_setting_of_the_call(call_lab, silence):
+    settings = CallSettings(turn_detection=TurnDetectionSettings(silence=silence))
+    agent = Agent(prompt="x", turns=TurnSettings(endpointing=ENDS), turn_detector=ScriptedTurnDetector())
+    call_lab.llm.replies(ANSWER)
+    async with call_lab.dial(agent, settings=settings) as caller:
+        await caller.says("A table for two, please.")
+        await caller.hears(ANSWER)
+    (verdict,) = call_lab.call.journal.of("turn.verdict")
+    silent_since = call_lab.call.journal.of("speech.stopped")[0].data["ended"]
+    assert verdict.t == pytest.approx(silent_since + silence + agent.turn_detector.delay, abs=0.02)
 
 
 async def test_smart_turn_hears_the_end_of_recorded_speech(call_lab):
