@@ -51,8 +51,10 @@ def word_set(words: str) -> frozenset[str]:
 
 
 def partial(reason: str) -> Progress:
+    """Some of it is there, and more is to come."""
     return Progress("partial", reason)
 
 
 def complete(reason: str) -> Progress:
+    """All of it is there."""
     return Progress("complete", reason)
