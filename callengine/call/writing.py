@@ -33,6 +33,10 @@ Spoken: TypeAlias = str | Filler
 """A sentence, or a filler in front of one."""
 
 
+MAX_SENTENCES = 64
+"""Sentences that may wait to be spoken: minutes of speech. A model that is further ahead waits."""
+
+
 @attrs.define
 class Progress:
     """What has happened so far in one reply, for the journal and the error paths."""
@@ -79,15 +83,15 @@ class Scribe:
         self._thinking = thinking
         self._post = post
         self._fillers = 0
+        self._has_sentence = False
         self.filling = trio.CancelScope()
         """Around the filler that is being made; it is given up when there is something to say."""
-        self._sentences_in, self.sentences = trio.open_memory_channel[Spoken](64)
-        """Sentences wait to be spoken: minutes of speech. A model that is further ahead waits."""
+        self._sentences_in, self.sentences = trio.open_memory_channel[Spoken](MAX_SENTENCES)
 
     async def write(self, text: str | AsyncIterable[str] | TextSource) -> None:
         """Hand out the sentences of this text until it ends.
 
-        Raises `ProviderError` where it fails before it had any words; where it fails later, it just ends.
+        Raises `ProviderError` where it fails before it had a sentence; where it fails later, it just ends.
         """
         chunker = SentenceChunker(language=self._language)
         with self._sentences_in:
@@ -97,7 +101,7 @@ class Scribe:
             try:
                 await self._write_stream(text, chunker)
             except ProviderError as error:
-                if not self._progress.token:
+                if not self._has_sentence:
                     raise
                 self._journal.note("decision", what="end the reply", reason=f"the text failed: {error}")
             await self._plan(chunker.flush())
@@ -149,6 +153,7 @@ class Scribe:
         for piece in pieces:
             words = speakable(piece, language=self._language)
             if words:
+                self._has_sentence = True
                 self._announce(words)
                 self.filling.cancel()
                 await self._sentences_in.send(words)

@@ -92,7 +92,7 @@ class Endpointer:
             return
         self._known = None
         if not finished:
-            self._pauses.append(min(pause, settings.max_delay))
+            self._pauses.append(pause)
         elif pause <= settings.max_delay:  # a longer one is waited for behind no sentence
             self._extra = max(self._extra, min(pause + MARGIN, settings.max_delay) - settings.min_delay)
 

@@ -244,6 +244,19 @@ async def test_llm_raises_after_the_first_sentence(call_lab):
     call_lab.assert_nothing_left()
 
 
+async def test_llm_raises_in_the_middle_of_the_first_sentence(call_lab):
+    """Nothing was heard of it, so it is asked for again, and not half a sentence."""
+    call_lab.llm.replies(["We have", ProviderError("scripted llm", "the model is overloaded")], ANSWER)
+    async with call_lab.dial(PLAIN) as caller:
+        await caller.hears("Hello there.")
+        await caller.says(QUESTION)
+        await caller.hears(APOLOGY)
+        await caller.says(QUESTION)
+        await caller.hears("at eight")
+    assert decisions(call_lab, "end the reply") == []
+    call_lab.assert_nothing_left()
+
+
 async def test_llm_never_answers(call_lab):
     call_lab.llm.replies([inf])
     async with call_lab.dial(attrs.evolve(PLAIN, thinking=())) as caller:
