@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from callengine.outcome import Outcome
+
+CarrierFault: TypeAlias = Literal["configuration", "rejected", "gone", "rate", "unavailable"]
 
 
 class CallEngineError(Exception):
@@ -54,6 +56,53 @@ class ProviderError(CallEngineError):
         super().__init__(f"{provider}: {message}")
         self.provider = provider
         self.retryable = retryable
+
+
+class CarrierError(CallEngineError):
+    """A carrier did not do what it was asked for.
+
+    ``fault`` says whose: ``configuration`` (credentials, a number that is not the account's), ``rejected`` (it will not
+    do this, now or later), ``gone`` (the leg is over), ``rate`` (too many requests, also after waiting),
+    ``unavailable`` (no answer, or a server's error: it may have been done or not). ``code`` is the carrier's own. The
+    message is the carrier's, without any key or full number.
+    """
+
+    def __init__(self, carrier: str, message: str, *, fault: CarrierFault, code: str = "") -> None:
+        super().__init__(f"{carrier}: {message}" + (f" ({code})" if code else ""))
+        self.carrier = carrier
+        self.fault: CarrierFault = fault
+        self.code = code
+
+
+class NotSupported(CallEngineError):
+    """This carrier cannot do that; `Capabilities` says so before it is tried."""
+
+    def __init__(self, carrier: str, what: str) -> None:
+        super().__init__(f"{carrier} cannot {what}: ask call.capabilities first, or use another carrier")
+        self.carrier = carrier
+
+
+class NotAllowed(CallEngineError):
+    """A number is not on the list of those that this agent's calls may reach."""
+
+
+class TransferFailed(CallEngineError):
+    """Nobody took the caller over: the call goes on. ``result`` is ``no answer``, ``busy``, ``declined`` ...
+
+    The message has the carrier's reason.
+    """
+
+    def __init__(self, result: str, reason: str = "") -> None:
+        super().__init__(f"the transfer failed: {result}" + (f" ({reason})" if reason and reason != result else ""))
+        self.result = result
+
+
+class WebhookError(CallEngineError):
+    """A webhook lacks something or is malformed: answer 400. The message does not quote it."""
+
+
+class EngineStopped(CallEngineError):
+    """The engine stopped before it could be known."""
 
 
 class CallEnded(CallEngineError):

@@ -317,6 +317,14 @@ class CarrierCodec(Protocol):
         """The message that makes the carrier forget what it has not played."""
 
 
+@runtime_checkable
+class KeyCodec(Protocol):
+    """A codec whose carrier sends keys to the other end on the media socket."""
+
+    def dtmf(self, digits: str) -> bytes:
+        """The message that presses these keys (0-9, *, #, A-D)."""
+
+
 class MediaSocket(Protocol):
     """The one owner of a carrier's media connection."""
 
