@@ -4,25 +4,41 @@ A call is a Trio nursery; a barge-in is a cancel scope closing; leaving a call d
 """
 
 from callengine.audio.clip import Clip
+from callengine.blocking import Phone, PhoneCall, running
 from callengine.brain.agent import Agent
 from callengine.brain.flow import Flow, Intent, Slot
 from callengine.call.call import Call
 from callengine.call.items import CallerTurn
 from callengine.call.settings import CallSettings, SenderSettings
 from callengine.call.story import BlockingCall
+from callengine.carriers.audiosocket import AudioSocket
+from callengine.carriers.plivo import Plivo
+from callengine.carriers.signalwire import SignalWire
+from callengine.carriers.telnyx import Telnyx
 from callengine.carriers.twilio import Twilio
 from callengine.engine import Engine
 from callengine.errors import (
     AudioError,
     CallEnded,
     CallEngineError,
+    CarrierError,
     ConfigurationError,
+    EngineStopped,
     MissingExtra,
+    NotAllowed,
+    NotSupported,
     ProviderError,
+    TransferFailed,
     WeightsError,
 )
 from callengine.journal import JournalSettings
+from callengine.outbound.calls import DialOutcome, OutboundCall
+from callengine.outbound.campaign import run_campaign
+from callengine.outbound.contacts import Contact
+from callengine.outbound.errors import NotAnswered
+from callengine.outbound.results import CampaignProgress, CampaignReport, ContactResult
 from callengine.outcome import Figures, Outcome, Turn
+from callengine.telephony import Capabilities, IncomingCall, IncomingMessage, MessageProgress, RecordingReady, Refuse
 from callengine.turns.confirmation import Confirmation, Evidence, MinDuration, MinWords, StopWords
 from callengine.turns.digits import DigitSettings
 from callengine.turns.heard import Heard
@@ -34,40 +50,66 @@ from callengine.turns.voice_activity import VadSettings
 __all__ = [
     "Agent",
     "AudioError",
+    "AudioSocket",
     "BlockingCall",
     "Call",
     "CallEnded",
     "CallEngineError",
     "CallSettings",
     "CallerTurn",
+    "CampaignProgress",
+    "CampaignReport",
+    "Capabilities",
+    "CarrierError",
     "Clip",
     "ConfigurationError",
     "Confirmation",
+    "Contact",
+    "ContactResult",
+    "DialOutcome",
     "DigitSettings",
     "Endpointing",
     "Engine",
+    "EngineStopped",
     "Evidence",
     "Figures",
     "Flow",
     "Heard",
+    "IncomingCall",
+    "IncomingMessage",
     "Intent",
     "Interruption",
     "JournalSettings",
+    "MessageProgress",
     "MinDuration",
     "MinWords",
     "MissingExtra",
+    "NotAllowed",
+    "NotAnswered",
+    "NotSupported",
+    "OutboundCall",
     "Outcome",
     "PatienceSettings",
+    "Phone",
+    "PhoneCall",
     "Phrases",
+    "Plivo",
     "Preemption",
     "ProviderError",
+    "RecordingReady",
+    "Refuse",
     "SenderSettings",
+    "SignalWire",
     "Slot",
     "StopWords",
+    "Telnyx",
+    "TransferFailed",
     "Turn",
     "TurnSettings",
     "Twilio",
     "VadSettings",
     "WeightsError",
     "phrases_for",
+    "run_campaign",
+    "running",
 ]

@@ -45,6 +45,11 @@ stands what is not in every record of the kind:
 ``reply.ended``        turn, utterance, said, heard, complete, interrupted_by, certainty
 ``decision``           what (see below), reason (one line, for people)
 ``dtmf``               digit (``•`` unless digits are asked for)
+``dtmf.sent``          digits (as bullets)
+``hold``               on (whether the caller is on hold from here on)
+``transfer``           target (masked), how (``transferred to``, ``referred to``, ``joined with``; it is being tried)
+``recording``          recording (the carrier's name for it), on (whether it goes on from here)
+``message.sent``       message (the carrier's name for it), to (masked)
 ``mark``               name, status (the application's own marks: ``played``, ``cleared``, ``lost``)
 ``provider.failed``    role (``stt``, ``llm``, ``tts``, ``turn_detection``), provider, message
 ``provider.ready``     role, provider
@@ -61,6 +66,7 @@ What is decided:
 - of answers that are begun early: ``guess``, ``take back the guess``;
 - while nothing is said: ``fill``, ``ask whether the caller is there``, ``announce the end``, ``say goodbye``;
 - of keys: ``begin the entry again``; of the line: ``echo``; of a dialogue: ``flow``;
+- of the leg: ``hang up``, ``close the socket``, ``dismiss the program``;
 - where something fails: ``apologise``, ``end the reply``, ``end without a word``, ``ask the other strategies``,
   ``go on without the turn detector``.
 """

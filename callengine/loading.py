@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import attrs
+import trio
 
 from callengine.brain.agent import Agent
 from callengine.brain.dialogue import PreparedFlow
@@ -21,7 +24,13 @@ from callengine.providers.echo.webrtc import WebRtcEchoCanceller
 from callengine.providers.llm.discover import Found, find_language_model
 
 if TYPE_CHECKING:
+    from callengine.brain.flow import Flow
     from callengine.providers.local.models import LocalModels
+
+T = TypeVar("T")
+
+KEPT = 64
+"""Flows and turn detectors of an engine's agents that stay prepared."""
 
 log = logging.getLogger(__name__)
 
@@ -47,29 +56,82 @@ class _Local:
         return self.models
 
 
-@asynccontextmanager
-async def load_parts(
-    agent: Agent,
-    *,
-    story: bool,
-    progress: Progress | None = None,
-    environ: Mapping[str, str] | None = None,
-    models: LocalModels | None = None,
-    inline: bool = False,
-) -> AsyncIterator[CallParts]:
-    """Everything that ``agent`` names, and the embedded or discovered parts for what it does not.
+class PartsLoader:
+    """Finds and loads the parts of agents. What is loaded stays loaded until ``stack`` is left, and is shared.
 
-    ``models`` are embedded models that are loaded already; ``inline`` runs others without threads. Raises
-    `MissingExtra` where packages are not installed, `ConfigurationError` where a part cannot do what the agent wants.
+    ``models`` are embedded models that are loaded already; ``inline`` runs others without threads.
     """
-    if agent.stt is None or agent.tts is None:
-        _check_language(agent)
-    async with AsyncExitStack() as stack:
-        local = _Local(stack, progress, models)
-        stt = agent.stt or (await local.get("the embedded speech recogniser")).stt
-        tts = agent.tts or (await local.get("the embedded voice")).tts
-        llm, flow = (None, None) if story else await _brain(agent, local, os.environ if environ is None else environ)
-        yield CallParts(stt, tts, llm, flow, _echo(agent), await _turn_detector(agent, progress, inline))
+
+    def __init__(
+        self,
+        stack: AsyncExitStack,
+        *,
+        progress: Progress | None = None,
+        environ: Mapping[str, str] | None = None,
+        models: LocalModels | None = None,
+        inline: bool = False,
+    ) -> None:
+        self._local = _Local(stack, progress, models)
+        self._environ = os.environ if environ is None else environ
+        self._progress = progress
+        self._inline = inline
+        self._lock = trio.Lock()
+        self._kept: OrderedDict[tuple[str, int], tuple[object, Any]] = OrderedDict()
+        """What was made of an agent's flow or turn detector, and that (so that its ``id`` stays its own)."""
+
+    async def parts(self, agent: Agent, *, story: bool) -> CallParts:
+        """Everything that ``agent`` names, and the embedded or discovered parts for what it does not.
+
+        Raises `MissingExtra` where packages are not installed, `ConfigurationError` where a part cannot do what the
+        agent wants.
+        """
+        if agent.stt is None or agent.tts is None:
+            _check_language(agent)
+        async with self._lock:
+            local = self._local
+            stt = agent.stt or (await local.get("the embedded speech recogniser")).stt
+            tts = agent.tts or (await local.get("the embedded voice")).tts
+            llm, flow = (None, None) if story else await self._brain(agent)
+            return CallParts(stt, tts, llm, flow, _echo(agent), await self._turn_detector(agent))
+
+    async def _brain(self, agent: Agent) -> tuple[LanguageModel | None, PreparedFlow | None]:
+        if agent.llm is not None:
+            return agent.llm, None
+        if agent.flow is not None:
+            return None, await self._once("flow", agent.flow, partial(self._prepare, agent, agent.flow))
+        found = await self._once("llm", self, self._find_language_model)
+        if found is not None:
+            return found, None
+        return None, await self._prepare(agent, message_flow(agent.prompt))
+
+    async def _find_language_model(self) -> LanguageModel | None:
+        found = await find_language_model(self._environ)
+        if isinstance(found, Found):
+            log.info("language model: %s", found.how)
+            return found.recipe
+        log.warning("%s", found.message)
+        return None
+
+    async def _prepare(self, agent: Agent, flow: Flow) -> PreparedFlow:
+        return await PreparedFlow.prepare(flow, await _encoder(agent, self._local))
+
+    async def _turn_detector(self, agent: Agent) -> TurnDetector | None:
+        detector = agent.turn_detector
+        if not isinstance(detector, TurnDetectorModel):
+            return detector
+        if self._progress is not None:
+            self._progress("the turn detector", 0.0)
+        return await self._once("detector", detector, partial(detector.load, inline=self._inline))
+
+    async def _once(self, what: str, key: object, make: Callable[[], Awaitable[T]]) -> T:
+        """What was made of this, or make it; the `KEPT` last used ones are remembered."""
+        name = (what, id(key))
+        if name not in self._kept:
+            self._kept[name] = (key, await make())
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(name)
+        return cast("T", self._kept[name][1])
 
 
 def _check_language(agent: Agent) -> None:
@@ -80,22 +142,6 @@ def _check_language(agent: Agent) -> None:
         )
 
 
-async def _brain(
-    agent: Agent, local: _Local, environ: Mapping[str, str]
-) -> tuple[LanguageModel | None, PreparedFlow | None]:
-    if agent.llm is not None:
-        return agent.llm, None
-    if agent.flow is not None:
-        return None, await PreparedFlow.prepare(agent.flow, await _encoder(agent, local))
-    found = await find_language_model(environ)
-    if isinstance(found, Found):
-        log.info("language model: %s", found.how)
-        return found.recipe, None
-    log.warning("%s", found.message)
-    flow = message_flow(agent.prompt)
-    return None, await PreparedFlow.prepare(flow, await _encoder(agent, local))
-
-
 async def _encoder(agent: Agent, local: _Local) -> SentenceEncoder | None:
     """The embedded sentence encoder if it is there anyway, or can be; flows do without as well."""
     if local.models is None and importlib.util.find_spec("onnxruntime") is None:
@@ -103,15 +149,6 @@ async def _encoder(agent: Agent, local: _Local) -> SentenceEncoder | None:
     if local.models is None and agent.stt is not None and agent.tts is not None:
         return None  # a program that brings its own speech parts does not pay for the embedded models
     return (await local.get("the embedded sentence encoder")).encoder
-
-
-async def _turn_detector(agent: Agent, progress: Progress | None, inline: bool) -> TurnDetector | None:
-    detector = agent.turn_detector
-    if not isinstance(detector, TurnDetectorModel):
-        return detector
-    if progress is not None:
-        progress("the turn detector", 0.0)
-    return await detector.load(inline=inline)
 
 
 def _echo(agent: Agent) -> EchoCanceller | None:

@@ -14,6 +14,9 @@ from callengine.server.host import Offer
 START_TIMEOUT = 5.0
 """Seconds that a carrier has to say what stream this is."""
 
+MAX_NAME = 255
+"""Characters of a call's name; the carriers' have 34 to about 100."""
+
 log = logging.getLogger(__name__)
 
 
@@ -23,17 +26,23 @@ async def first_messages(socket: MediaSocket, codec: CarrierCodec, offer: Offer 
     None, and the socket closed, where no stream starts in time, or another call's than was offered.
     """
     try:
-        with trio.move_on_after(START_TIMEOUT):
+        timeout = START_TIMEOUT if offer is None or offer.start_within is None else offer.start_within
+        with trio.move_on_after(timeout):
             started = await _find_start(socket, codec)
             if started is None:
                 await socket.aclose(1000, "no stream")
+                return None
+            name = started.stream.call_id
+            if not (0 < len(name) <= MAX_NAME and name.isprintable()):  # it stands in logs and in file names
+                log.warning("a media stream was refused: its call has no printable name")
+                await socket.aclose(1008, "not the name of a call")
                 return None
             if offer is not None and offer.call_id is not None and offer.call_id != started.stream.call_id:
                 log.warning("a media stream was refused: it is not of the call that was offered")
                 await socket.aclose(1008, "not the call that was offered")
                 return None
             return started
-        log.warning("a media stream was refused: no start within %g s", START_TIMEOUT)
+        log.warning("a media stream was refused: no start within %g s", timeout)
         await socket.aclose(1008, "no start")
     except SocketClosed as closed:
         log.info("a media socket closed before its stream started: %s", closed)

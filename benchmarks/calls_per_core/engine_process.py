@@ -58,8 +58,7 @@ class Metronome:
 
     async def run(self) -> None:
         """Until cancelled."""
-        assert self._engine._services is not None
-        metronome = self._engine._services.metronome
+        metronome = self._engine._run_time().services.metronome
         due = trio.current_time()
         while True:
             due = round((due + PROBE) / metronome.slot) * metronome.slot

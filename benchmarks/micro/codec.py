@@ -21,7 +21,7 @@ def codec() -> list[Row]:
     ours = TwilioCodec()
     for message in side.opening():
         ours.decode(True, message)
-    frame = side.media(AUDIO)
+    [frame] = side.media(AUDIO)
     payload = base64.b64encode(AUDIO)
     out = {"event": "media", "streamSid": "MZ" + "0" * 32}
 

@@ -9,6 +9,7 @@ import attrs
 from callengine.audio.clip import Clip
 from callengine.errors import ConfigurationError
 from callengine.ports import EchoCanceller, LanguageModel, SpeechToText, TextToSpeech, TurnDetector, TurnDetectorModel
+from callengine.reach import check_entries
 from callengine.turns.digits import DigitSettings
 from callengine.turns.patience import PatienceSettings
 from callengine.turns.settings import TurnSettings
@@ -73,6 +74,20 @@ class Agent:
     """Said to a caller who has been silent for long."""
     goodbye: str = "Thank you for calling. Goodbye."
     """Said before the call is ended because the caller is away, or because it has lasted as long as it may."""
+    may_reach: tuple[str, ...] = attrs.field(default=(), converter=check_entries)
+    """Whom its calls may transfer to and write to: numbers (``+15005550001``), beginnings of numbers (``+4930*``), SIP
+    addresses (``sip:desk@pbx.example.com``, ``sip:*@pbx.example.com``). Nobody else, whatever a caller or a model
+    says; the caller himself may always be written to."""
+    hold_music: Clip | None = None
+    """What a caller on hold hears, over and over; None: two soft notes every four seconds."""
+    transfer_failed: str = "I'm sorry, nobody could take your call there. What else can I do for you?"
+    """Said in place of the greeting to a caller who comes back because nobody answered where he was transferred to."""
+    transfer_question: str = "Will you take the call? Please say yes, or press one."
+    """Asked of somebody who was called for a caller, behind the briefing."""
+    transfer_accepted: str = "Thank you. I'm putting you through."
+    """Said to him when he takes the call."""
+    caller_gone: str = "I'm sorry, the caller has hung up. Goodbye."
+    """Said to him when there is nobody to put through any more."""
     time_warning: str = "We have to finish in a minute. Is there anything else?"
     """Said some time before the longest duration of a call."""
 

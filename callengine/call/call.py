@@ -14,6 +14,7 @@ import trio
 from callengine.audio.clip import Clip
 from callengine.call.desk import Desk
 from callengine.call.held import PartFailed
+from callengine.call.hold import Hold
 from callengine.call.inbox import Inbox
 from callengine.call.items import CallerTurn, Item
 from callengine.call.line import Line
@@ -21,9 +22,11 @@ from callengine.call.parts import CallInfo, CallSetup, Connection
 from callengine.call.reply import Speaker
 from callengine.call.sender import MarkOutcome
 from callengine.call.story import Story, tell
+from callengine.call.telephone import Telephone
 from callengine.cleanup import single, unless
 from callengine.errors import CallEnded, ConfigurationError, ProviderError
 from callengine.journal import Journal
+from callengine.masking import masked
 from callengine.outcome import EndedBy, Outcome
 from callengine.records.turns import turns_of
 from callengine.turns.entities import EntityKind, Expectation
@@ -34,11 +37,17 @@ log = logging.getLogger(__name__)
 _CAN_APOLOGISE = ("stt", "llm", "conductor", "desk", "story")
 """Children after whose failure the line can still say so."""
 
+_LONGEST_MESSAGE = 120.0
+"""Seconds of a message on an answering machine, its synthesis included: machines stop recording at about that."""
+
+_LOOK = 0.1
+"""Seconds between two looks at whether an answering machine still speaks."""
+
 MARK_MARGIN = 2.0
 """Seconds that an application's mark may be late, after everything before it should have been played."""
 
 
-class Call:
+class Call(Telephone):
     """A phone call. `run` is its life; the other methods are for the program that it runs.
 
     ``say``, ``listen``, ``mark`` and ``clear`` raise `CallEnded` once the call is over, however it ended; only one
@@ -48,15 +57,25 @@ class Call:
     def __init__(self, connection: Connection, info: CallInfo, setup: CallSetup, journal: Journal) -> None:
         self.id = connection.stream.call_id
         self.stream_id = connection.stream.stream_id
-        self.parameters = connection.stream.parameters
+        self.parameters = {**connection.stream.parameters, **info.parameters}
         self.carrier, self.direction = info.carrier, info.direction
         self.caller, self.callee = info.caller, info.callee
+        self.came_back = info.came_back
+        """Why the caller is back from a transfer; empty where he is not."""
         self.agent = setup.agent
         self.settings = setup.settings
         self.journal = journal
         self.counters: Counter[str] = Counter()
         self.started_at = trio.current_time()
         self._setup = setup
+        self._leg = connection.leg
+        self._program = trio.CancelScope()
+        """Around the program: an answering machine is not for it."""
+        self._handed_over = False
+        """Whether the carrier's leg goes on without this call."""
+        self._handing_over = False
+        self._ended_meanwhile: tuple[EndedBy, str] | None = None
+        """How the call would have ended, had it not been about to be handed over."""
         self._verdict: tuple[EndedBy, str] | None = None
         """Why the call says its last words."""
         self._end: tuple[EndedBy, str] | None = None
@@ -66,6 +85,7 @@ class Call:
         self._goodbye: str | None = None
         self._leave = trio.Event()
         self._line = Line(connection, setup, journal, self)
+        self._hold = Hold(partial(self.speaker.say, interruptible=False))
         self._inbox = Inbox(setup.settings.max_facts, self._line.conductor.post)
 
     # --- its life ---------------------------------------------------------------------------------------------------
@@ -104,10 +124,12 @@ class Call:
                             nursery.start_soon(self._child, "desk", self._desk)
                         else:
                             nursery.start_soon(self._child, "announcement", self._announce)
+                        nursery.start_soon(self._child, "hold", self._hold.run)
                         nursery.start_soon(self._child, "goodbye", self._take_leave)
                         await trio.sleep_forever()
         finally:
-            await self._line.close(polite=self._end is not None and self._end[0] != "caller")
+            polite = self._end is not None and self._end[0] != "caller"
+            await self._line.close(polite=polite, handed_over=self._handed_over)
             self.counters += self._line.counters()
 
     async def _child(self, part: str, run: Callable[[], object]) -> None:
@@ -140,11 +162,13 @@ class Call:
         dialogue = None
         if self._setup.parts.flow is not None:
             dialogue = self._setup.parts.flow.dialogue(today=self._setup.today().date())
-        await Desk(self, self.agent, self._line.writer, dialogue).run()
+        with self._program:
+            await Desk(self, self.agent, self._line.writer, dialogue).run()
 
     async def _tell(self, story: Story) -> None:
-        await self._child("story", partial(tell, story, self, self._setup.services.story_threads))
-        self.finish("agent", "the story ended")
+        with self._program:
+            await self._child("story", partial(tell, story, self, self._setup.services.story_threads))
+            self.finish("agent", "the story ended")
 
     async def _announce(self) -> None:
         """Tell a story's caller that the call will end; its program need not know."""
@@ -168,7 +192,9 @@ class Call:
 
     def finish(self, by: EndedBy, reason: str) -> None:
         """The call is over. The first reason counts, and a call that is saying its last words has one already."""
-        if self._end is None:
+        if self._handing_over:
+            self._ended_meanwhile = self._ended_meanwhile or (by, reason)
+        elif self._end is None:
             self._end = self._verdict or (by, reason)
             self._ended_at = trio.current_time()
             self._ended.set()
@@ -182,17 +208,45 @@ class Call:
         """End the call politely, because the engine is going away."""
         await self._say_last(self.agent.drain_notice, "drained", "the engine is shutting down")
 
-    async def _say_last(self, words: str, by: EndedBy, reason: str) -> None:
+    async def _say_last(
+        self, words: str | Clip, by: EndedBy, reason: str, *, within: float | None = None
+    ) -> Heard | None:
         if self._verdict is not None or self._ended.is_set():
-            return
+            return None
+        heard: Heard | None = None
         self._verdict = (by, reason)
-        with trio.move_on_after(self.settings.last_words):
+        with trio.move_on_after(within or self.settings.last_words):
             try:
-                await unless(self._ended, lambda: self.speaker.say_last(words))
+                _, heard = await unless(self._ended, lambda: self.speaker.say_last(words))
             except Exception as error:  # the call ends anyway, and its reason is known
                 log.warning("call %s: its last words could not be said: %r", self.id, error)
                 self.journal.note("decision", what="end without a word", reason=str(error))
         self.finish(by, reason)
+        return heard
+
+    def dismiss_program(self, reason: str) -> None:
+        """End the program, but not the call: nobody is there for it to speak to. What it is saying is cut."""
+        self.journal.note("decision", what="dismiss the program", reason=reason)
+        self._program.cancel()
+        self._line.sender.cut("application")
+
+    async def leave_message(self, message: str | Clip) -> bool:
+        """Say this, whatever the other side says, and end the call. For answering machines.
+
+        Returns whether all of it was heard.
+        """
+        reason = "left a message on an answering machine"
+        heard = await self._say_last(message, "agent", reason, within=_LONGEST_MESSAGE)
+        return heard is not None and heard.complete
+
+    async def caller_silent_for(self, seconds: float) -> None:
+        """Wait until the other side has said nothing for so long."""
+        silent_since = trio.current_time()
+        while trio.current_time() < silent_since + seconds:
+            if not self._caller_quiet().is_set():
+                await self._caller_quiet().wait()
+                silent_since = trio.current_time()
+            await trio.sleep(_LOOK)
 
     def deliver(self, item: Item) -> None:
         """Give the program something to deal with; it never waits."""
@@ -404,8 +458,3 @@ class _PartialWatch:
         except Exception as error:
             self.error = self.error or error
             self.scope.cancel()
-
-
-def masked(number: str) -> str:
-    """A phone number as it may be written down: its last four digits."""
-    return f"•••{number[-4:]}" if len(number) > 4 else "•••" if number else ""

@@ -6,9 +6,10 @@ channel, and everything in here lives exactly as long as the carrier's leg.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
 import attrs
@@ -31,17 +32,19 @@ from callengine.call.turn_detection import TurnWatch
 from callengine.call.vad import VoiceWatch
 from callengine.call.writing import Thinking
 from callengine.cleanup import bounded_cleanup
-from callengine.errors import SocketClosed
+from callengine.errors import CallEngineError, SocketClosed
 from callengine.events import Fact
 from callengine.journal import Journal
 from callengine.outcome import EndedBy
-from callengine.ports import SessionContext
+from callengine.ports import CarrierCodec, KeyCodec, SessionContext
 from callengine.services.vad_bank import VadRow
 from callengine.turns.digits import DigitCollector
 from callengine.turns.patience import Patience
 from callengine.turns.settings import Preemption
 from callengine.turns.turn_taking import TurnTaker
 from callengine.turns.voice_activity import VoiceActivity
+
+log = logging.getLogger(__name__)
 
 _PROTOCOL_ERRORS = (1002, 1003, 1007, 1009)
 """WebSocket close codes that say that somebody broke the protocol (RFC 6455, section 7.4.1)."""
@@ -67,6 +70,8 @@ class Line:
     def __init__(self, connection: Connection, setup: CallSetup, journal: Journal, owner: LineOwner) -> None:
         self.audio_format: AudioFormat = connection.stream.audio_format
         self._connection = connection
+        self._stopped = False
+        """Whether the carrier said that the stream is over."""
         self._setup = setup
         self._journal = journal
         self._owner = owner
@@ -227,18 +232,69 @@ class Line:
 
     async def _read(self) -> None:
         try:
-            self._owner.finish("caller", await self._reader.run())
+            reason = await self._reader.run()
+            self._stopped = True
+            self._owner.finish("caller", reason)
         except SocketClosed as closed:
             if closed.code in _PROTOCOL_ERRORS:
                 self._owner.finish("failed", f"media socket: {closed.code} {closed.reason}")
             else:
                 self._owner.finish("caller", f"the media socket closed ({closed.code}) without a stop")
 
-    async def close(self, *, polite: bool) -> None:
-        """Close the media socket, within the time that its end may take; then forcibly."""
-        with bounded_cleanup(self._setup.settings.goodbye if polite else self._setup.settings.cleanup):
+    async def close(self, *, polite: bool, handed_over: bool) -> None:
+        """End the leg, and close the media socket, within the time that its end may take; then forcibly.
+
+        The carrier is asked to hang up first, and has its time to close the socket itself: a server that closes first
+        is an error in its logs (Twilio's 31921). A leg that was ``handed_over`` goes on without us.
+        """
+        settings = self._setup.settings
+        left = settings.goodbye if polite else settings.cleanup
+        if not self._stopped and (handed_over or self._commanded):
+            begun = trio.current_time()
+            with bounded_cleanup(settings.goodbye):
+                if handed_over or await self._hang_up():
+                    await self._carrier_closes()
+            left = max(settings.cleanup, begun + left - trio.current_time())
+        with bounded_cleanup(left):
             await self._connection.socket.aclose(1000, "")
         self._connection.socket.close_nowait()
+
+    @property
+    def codec(self) -> CarrierCodec:
+        """The wire protocol of the media stream."""
+        return self._connection.codec
+
+    async def press(self, digits: str, codec: KeyCodec) -> None:
+        """Press keys at the other end, by messages on the media socket; w and W wait."""
+        for key in digits:
+            if key in "wW":
+                await trio.sleep(0.5 if key == "w" else 1.0)
+                continue
+            with suppress(SocketClosed):  # the reader learns of it too
+                self._connection.socket.send_nowait(codec.dtmf(key))
+        await trio.lowlevel.checkpoint()
+
+    @property
+    def _commanded(self) -> bool:
+        leg = self._connection.leg
+        return leg is not None and leg.commanded and leg.capabilities.hang_up
+
+    async def _hang_up(self) -> bool:
+        """Have the carrier end the leg; says whether it will. The socket may be gone without the leg being so."""
+        assert self._connection.leg is not None
+        try:
+            await self._connection.leg.hang_up()
+        except CallEngineError as error:
+            log.warning("a call could not be hung up by command, so its media socket is closed: %s", error)
+            self._journal.note("decision", what="close the socket", reason=str(error))
+            return False
+        self._journal.note("decision", what="hang up", reason="the carrier was asked to end the leg")
+        return True
+
+    async def _carrier_closes(self) -> None:
+        with suppress(SocketClosed):
+            while True:
+                await self._connection.socket.receive()
 
     def counters(self) -> Counter[str]:
         """What was dropped, refused or repeated, by name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from callengine.ports import (
 )
 from callengine.services.metronome import Metronome
 from callengine.services.vad_bank import VadBank
+from callengine.telephony import Leg
 
 if TYPE_CHECKING:
     from callengine.brain.dialogue import PreparedFlow
@@ -73,6 +74,8 @@ class Connection:
     codec: CarrierCodec
     early: tuple[tuple[bool, bytes], ...] = ()
     """Messages behind the stream's start that have come already."""
+    leg: Leg | None = None
+    """What can be asked of the carrier; None where nothing can."""
 
 
 @attrs.frozen(kw_only=True)
@@ -83,3 +86,7 @@ class CallInfo:
     direction: str = "inbound"
     caller: str = ""
     callee: str = ""
+    parameters: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """The application's own, beside those of the stream."""
+    came_back: str = ""
+    """Why the caller is back from a transfer: ``no answer``, ``busy`` ...; empty where he was not transferred."""

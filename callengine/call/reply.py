@@ -57,7 +57,7 @@ class Speaker:
         self._thinking = thinking
         self._closing = False
 
-    async def say_last(self, words: str) -> Heard:
+    async def say_last(self, words: str | Clip) -> Heard:
         """Say this in place of everything else: what is being said is cut, and nothing more is said after it."""
         self._closing = True
         self._sender.cut("application")

@@ -16,6 +16,7 @@ import trio
 from callengine.audio.clip import Clip
 from callengine.call.items import CallerTurn
 from callengine.call.sender import MarkOutcome
+from callengine.call.telephone import RING
 from callengine.errors import CallEnded, ConfigurationError
 from callengine.turns.entities import EntityKind
 from callengine.turns.heard import Heard
@@ -24,6 +25,23 @@ if TYPE_CHECKING:
     from callengine.call.call import Call
 
 T = TypeVar("T")
+
+_TOLD = frozenset(
+    {
+        "id",
+        "carrier",
+        "direction",
+        "caller",
+        "callee",
+        "person",
+        "parameters",
+        "came_back",
+        "capabilities",
+        "outcome",
+        "ended",
+    }
+)
+"""What a call tells of itself, also to a blocking story."""
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +102,7 @@ class BlockingCall:
 
     def __getattr__(self, name: str) -> Any:
         """What a call tells of itself: ``id``, ``caller``, ``callee``, ``parameters``, ``outcome`` ..."""
-        if name in ("id", "carrier", "direction", "caller", "callee", "parameters", "outcome", "ended"):
+        if name in _TOLD:
             return getattr(self._call, name)
         raise AttributeError(f"a call has no {name!r} for a blocking story")
 
@@ -124,6 +142,42 @@ class BlockingCall:
     def clear(self) -> None:
         """See `Call.clear`."""
         trio.from_thread.run_sync(self._call.clear)
+
+    def hold(self, music: Clip | None = None) -> None:
+        """See `Call.hold`."""
+        trio.from_thread.run_sync(lambda: self._call.hold(music))
+
+    def unhold(self) -> None:
+        """See `Call.unhold`."""
+        trio.from_thread.run_sync(self._call.unhold)
+
+    def transfer(self, to: str, *, caller_id: str | None = None, timeout: float = RING) -> None:
+        """See `Call.transfer`."""
+        self._wait(lambda: self._call.transfer(to, caller_id=caller_id, timeout=timeout))
+
+    def transfer_warm(self, to: str, *, briefing: str, timeout: float = RING, music: Clip | None = None) -> None:
+        """See `Call.transfer_warm`."""
+        self._wait(lambda: self._call.transfer_warm(to, briefing=briefing, timeout=timeout, music=music))
+
+    def refer(self, to: str) -> None:
+        """See `Call.refer`."""
+        self._wait(lambda: self._call.refer(to))
+
+    def send_digits(self, digits: str) -> None:
+        """See `Call.send_digits`."""
+        self._wait(lambda: self._call.send_digits(digits))
+
+    def start_recording(self, consent: str | Clip | None = None) -> str:
+        """See `Call.start_recording`."""
+        return self._wait(lambda: self._call.start_recording(consent))
+
+    def stop_recording(self, recording_id: str) -> None:
+        """See `Call.stop_recording`."""
+        self._wait(lambda: self._call.stop_recording(recording_id))
+
+    def send_message(self, text: str, to: str | None = None) -> str:
+        """See `Call.send_message`."""
+        return self._wait(lambda: self._call.send_message(text, to))
 
     def hang_up(self, reason: str = "the story hung up") -> None:
         """See `Call.hang_up`."""

@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from callengine.cli import campaign, numbers, simulate
+
     parser = argparse.ArgumentParser(
         prog="callengine",
         description="The engine under an AI phone agent.",
@@ -43,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_demo(commands)
     _add_doctor(commands)
+    campaign.add_parser(commands)
+    numbers.add_parser(commands)
+    simulate.add_parser(commands)
     return parser
 
 
@@ -64,6 +69,11 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     serve.add_argument("--journal", type=Path, metavar="DIR", help="write every call's journal into this directory")
     serve.add_argument(
         "--drain-timeout", type=_seconds, metavar="S", help="how long live calls may go on when draining (default: 60)"
+    )
+    serve.add_argument(
+        "--tunnel",
+        choices=("cloudflared", "ngrok"),
+        help="open a tunnel with this program, which must be installed, and have carriers reach the engine through it",
     )
     serve.add_argument("--verbose", action="store_true", help="log details")
     serve.set_defaults(run=_serve)
@@ -96,7 +106,7 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _serve(options: argparse.Namespace) -> int:
-    _one_blas_thread()
+    one_blas_thread()
     logging.basicConfig(
         level=logging.DEBUG if options.verbose else logging.INFO,
         stream=sys.stderr,
@@ -114,6 +124,7 @@ def _serve(options: argparse.Namespace) -> int:
         insecure=options.insecure,
         journal=options.journal,
         drain_timeout=options.drain_timeout,
+        tunnel=options.tunnel,
     )
 
 
@@ -124,13 +135,13 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    _one_blas_thread()
+    one_blas_thread()
     from callengine.cli.doctor import doctor
 
     return doctor(port=options.port)
 
 
-def _one_blas_thread() -> None:
+def one_blas_thread() -> None:
     """Importing this package has loaded NumPy already: where the variable is not set, start over, as the same process
     with the same command line."""
     if BLAS_THREADS not in os.environ:

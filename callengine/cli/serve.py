@@ -6,7 +6,6 @@ import gc
 import logging
 import sys
 import traceback
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +14,7 @@ import trio
 from callengine.cleanup import single
 from callengine.cli.main import FAILED, INTERRUPTED, OK, USAGE
 from callengine.cli.target import BadTarget, load_engine
+from callengine.cli.tunnel import TunnelKind, open_tunnel
 from callengine.engine import Engine
 from callengine.errors import CallEngineError
 
@@ -34,6 +34,7 @@ def serve(
     insecure: bool | None = None,
     journal: Path | None = None,
     drain_timeout: float | None = None,
+    tunnel: TunnelKind | None = None,
 ) -> int:
     """Serve the engine that ``target`` names, with these settings in place of its own; returns the exit status."""
     try:
@@ -45,33 +46,51 @@ def serve(
             insecure=insecure,
             journal_directory=journal,
             drain_timeout=drain_timeout,
+            public_url_later=tunnel is not None,
         )
-        trio.run(_serve, engine)
+        trio.run(_serve, engine, tunnel)
     except BadTarget as error:
-        return _refuse(error, USAGE)
+        return refuse(error, USAGE)
     except CallEngineError as error:
-        return _refuse(error, FAILED)
+        return refuse(error, FAILED)
     except BaseExceptionGroup as group:
         alone = single(group)
         if isinstance(alone, CallEngineError):
-            return _refuse(alone, FAILED)
+            return refuse(alone, FAILED)
         if isinstance(alone, KeyboardInterrupt):
             return INTERRUPTED
         raise
     return OK
 
 
-async def _serve(engine: Engine) -> None:
+async def _serve(engine: Engine, tunnel: TunnelKind | None) -> None:
     with ProgressBar() as bar:
         async with trio.open_nursery() as nursery:
-            await nursery.start(partial(engine.serve, progress=bar.show))
+
+            async def run(task_status: trio.TaskStatus[list[tuple[str, int]]]) -> None:
+                await engine.serve(progress=bar.show, task_status=task_status)
+                nursery.cancel_scope.cancel()
+
+            await nursery.start(run)
+            if tunnel is not None:
+                nursery.start_soon(_keep_open, engine, tunnel)
             # What is there now stays: the garbage collector need not look at it again while calls are going on.
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
 
 
-def _refuse(error: CallEngineError, status: int) -> int:
+async def _keep_open(engine: Engine, kind: TunnelKind) -> None:
+    """Have carriers reach the engine through a tunnel, as long as it serves."""
+    print(f"opening a tunnel with {kind} ...", file=sys.stderr, flush=True)
+    async with open_tunnel(kind, engine.port) as url:
+        engine.public_url = url
+        print(f"carriers reach this engine at {url}", flush=True)
+        print(f"  point a number at it: callengine numbers point +12025550123 --to {url}", flush=True)
+        await trio.sleep_forever()
+
+
+def refuse(error: CallEngineError, status: int) -> int:
     """Say what is wrong. Where the user's own module raised, with its traceback from that module on."""
     cause = error.__cause__ if isinstance(error, BadTarget) else None
     if cause is not None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Mapping
 
 import trio
 from starlette.applications import Starlette
@@ -14,20 +12,29 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from callengine.carriers.twilio import InboundCall, WebhookError
-from callengine.carriers.twilio.webhooks import (
-    MAX_PARAMETER,
-    call_status_update,
-    inbound_call,
-    parse_webhook,
-    reject_twiml,
-    say_and_hangup_twiml,
-    stream_twiml,
-)
-from callengine.server.host import Host, Offer, Refusal, unavailable
-from callengine.server.routes import is_ours
+from callengine.errors import WebhookError
+from callengine.server.host import Host, Told, unavailable
+from callengine.server.replays import Replays
+from callengine.server.routes import MEDIA, is_ours
 from callengine.server.tokens import TokenStore
-from callengine.server.trust import missing_configuration, stream_url, webhook_is_genuine
+from callengine.server.trust import (
+    base_url,
+    missing_configuration,
+    stream_parameters,
+    stream_url,
+    webhook_is_genuine,
+)
+from callengine.telephony import (
+    CallbackUrls,
+    ConnectStream,
+    IncomingCall,
+    InstructionsWanted,
+    Refuse,
+    SignsTime,
+    TransferEnded,
+    Webhook,
+    WebhookAnswer,
+)
 
 MAX_BODY = 65_536
 """Bytes of a webhook's body; Twilio's forms are about 2 kB."""
@@ -38,8 +45,6 @@ BODY_TIMEOUT = 5.0
 OFFER_TIMEOUT = 10.0
 """Seconds to decide about a call. Twilio waits 15 s for its answer
 (https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides)."""
-
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 _log = logging.getLogger(__name__)
 
@@ -60,10 +65,10 @@ def create_app(host: Host, tokens: TokenStore, user_app: ASGIApp | None = None) 
         routes=[
             Route("/healthz", _healthy),
             Route("/readyz", ready),
-            Route("/{carrier}/voice", webhooks.voice, methods=["GET", "POST"]),
-            Route("/{carrier}/status", webhooks.status, methods=["POST"]),
-            Route("/{carrier}/media", _upgrade_required),
-            Route("/{carrier}/media/{token}", _upgrade_required),
+            Route(f"/{{carrier}}/{MEDIA}", _upgrade_required),
+            Route(f"/{{carrier}}/{MEDIA}/{{token}}", _upgrade_required),
+            Route("/{carrier}/{what}", webhooks.take, methods=["GET", "POST"]),
+            Route("/{carrier}/{what}/{reference}", webhooks.take, methods=["GET", "POST"]),
         ],
         exception_handlers={WebhookError: _bad_request},
     )
@@ -93,41 +98,61 @@ class _Webhooks:
     def __init__(self, host: Host, tokens: TokenStore) -> None:
         self._host = host
         self._tokens = tokens
+        self._replays = Replays()
 
-    async def voice(self, request: Request) -> Response:
-        """What to do with an inbound call.
+    async def take(self, request: Request) -> Response:
+        """Read a webhook, have the host decide, and answer in the carrier's own words.
 
-        While no call can be taken the status is 503. Twilio then asks the number's fallback URL, if it has one
-        (https://www.twilio.com/docs/usage/security/availability-reliability), and proxies with several servers ask
-        another one, so the call may still be answered; 200 with a refusal would end it here. For whoever reads the
-        body of such an answer, it says "busy".
+        While no call can be taken, one that comes in is answered 503. Carriers then ask the number's fallback URL, if
+        it has one (https://www.twilio.com/docs/usage/security/availability-reliability), or ask again, and proxies with
+        several servers ask another one, so the call may still be answered; 200 with a refusal would end it here. For
+        whoever reads the body of such an answer, it says "busy".
         """
-        carrier, form = await self._genuine_form(request)
-        call = inbound_call(form)
-        reason = unavailable(self._host)
-        decision: Offer | Refusal | None = None
-        if reason is None:
-            with trio.move_on_after(OFFER_TIMEOUT):
-                decision = await self._host.offer(carrier, call)
-            reason = f"no decision about it within {OFFER_TIMEOUT:g} s"
-        if decision is None:
-            _log.warning("a call from %s was not taken: %s", carrier, reason)
-            return _twiml(reject_twiml("busy"), 503)
-        if isinstance(decision, Refusal):
-            return _twiml(reject_twiml("busy") if decision.words is None else say_and_hangup_twiml(decision.words))
-        url = stream_url(self._host, carrier, self._tokens.issue(decision), request.headers.get("host", ""))
-        return _twiml(stream_twiml(url, _parameters(call), allow_ws=self._host.insecure))
+        carrier, webhook = await self._genuine(request)
+        recipe = self._host.carriers[carrier]
+        told: Told | None = None
+        for fact in recipe.read_webhook(webhook):
+            match fact:
+                case IncomingCall():
+                    reason = unavailable(self._host)
+                    if reason is None and recipe.capabilities.instructed == "command":
+                        self._host.note(carrier, fact)
+                        continue
+                    if reason is None:
+                        told = await self._decide(carrier, fact, request.headers.get("host", ""))
+                        reason = f"no decision about it within {OFFER_TIMEOUT:g} s"
+                    if told is None:
+                        _log.warning("a call from %s was not taken: %s", carrier, reason)
+                        return _response(recipe.answer(webhook, Refuse(), None), 503)
+                case InstructionsWanted():
+                    told = self._host.instructions(carrier, fact)
+                case TransferEnded():
+                    self._host.note(carrier, fact)
+                    left = fact.waiting and fact.result != "completed"  # a caller whom nobody took
+                    if left and recipe.capabilities.instructed == "response":
+                        told = self._host.instructions(carrier, fact)
+                case _:
+                    self._host.note(carrier, fact)
+        if told is None:
+            return _response(recipe.answer(webhook, None, None))
+        return _response(recipe.answer(webhook, told.instruction, told.urls))
 
-    async def status(self, request: Request) -> Response:
-        """How a call goes on."""
-        carrier, form = await self._genuine_form(request)
-        self._host.status(carrier, call_status_update(form))
-        return Response(status_code=204)
+    async def _decide(self, carrier: str, call: IncomingCall, request_host: str) -> Told | None:
+        """What an inbound call shall do; None where nobody could say in time."""
+        with trio.move_on_after(OFFER_TIMEOUT):
+            decision = await self._host.offer(carrier, call)
+            urls = CallbackUrls(base_url(self._host, carrier, request_host), call.call_id)
+            if isinstance(decision, Refuse):
+                return Told(decision, urls)
+            url = stream_url(self._host, carrier, self._tokens.issue(decision), request_host)
+            return Told(ConnectStream(url, stream_parameters(call.caller, call.callee)), urls)
+        return None
 
-    async def _genuine_form(self, request: Request) -> tuple[str, Mapping[str, str]]:
-        """The carrier's name and the form that it sent, once it is sure that it did; else raises `HTTPException`."""
+    async def _genuine(self, request: Request) -> tuple[str, Webhook]:
+        """The carrier's name and what it sent, once it is sure that it did; else raises `HTTPException`."""
         carrier: str = request.path_params["carrier"]
-        if carrier not in self._host.carriers:
+        what: str = request.path_params["what"]
+        if carrier not in self._host.carriers or what not in self._host.carriers[carrier].webhooks:
             raise HTTPException(404)
         if (missing := missing_configuration(self._host, carrier)) is not None:
             _log.warning("a webhook of %s was refused: %s", carrier, missing)
@@ -138,7 +163,19 @@ class _Webhooks:
         if not webhook_is_genuine(self._host, carrier, request.method, target, request.headers, body):
             _log.warning("a webhook of %s was refused: its signature is not of the public URL and token", carrier)
             raise HTTPException(403, "the signature is missing or wrong")
-        return carrier, parse_webhook(body if request.method == "POST" else query)
+        recipe = self._host.carriers[carrier]
+        signed = recipe.signed(request.headers, body) if isinstance(recipe, SignsTime) else None
+        if signed is not None and not self._host.insecure and not self._replays.first(carrier, signed):
+            _log.warning("a webhook of %s was refused: it came before", carrier)
+            raise HTTPException(403, "this request came before")
+        return carrier, Webhook(
+            what=what,
+            reference=request.path_params.get("reference"),
+            method=request.method,
+            query=query,
+            headers=request.headers,
+            body=body,
+        )
 
 
 async def _body(request: Request) -> bytes:
@@ -161,18 +198,8 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _parameters(call: InboundCall) -> dict[str, str]:
-    """What the stream's start message will repeat, as far as a parameter can hold it."""
-    values = {"caller": call.caller, "callee": call.callee}
-    return {
-        name: value
-        for name, value in values.items()
-        if len(name) + len(value) < MAX_PARAMETER and not _UNPRINTABLE.search(value)
-    }
-
-
-def _twiml(text: str, status: int = 200) -> Response:
-    return Response(text, status, media_type="text/xml")
+def _response(answer: WebhookAnswer, status: int | None = None) -> Response:
+    return Response(answer.body, status or answer.status, media_type=answer.media_type)
 
 
 async def _healthy(_: Request) -> Response:

@@ -11,14 +11,16 @@ from starlette.types import ASGIApp
 
 from callengine.cleanup import single
 from callengine.errors import ConfigurationError
+from callengine.masking import scrub
+from callengine.server.admission import admit
 from callengine.server.head import read_head, refuse
-from callengine.server.host import Host, Offer, unavailable
+from callengine.server.host import Host, Offer
 from callengine.server.http import KEEP_ALIVE, HttpServer
 from callengine.server.lifespan import lifespan
 from callengine.server.routes import MediaRoute, media_route
 from callengine.server.seats import Seat, Seats
 from callengine.server.tokens import TokenStore
-from callengine.server.trust import check_public_url, missing_configuration, upgrade_is_genuine
+from callengine.server.trust import check_public_url
 from callengine.server.wire import SEND_TIMEOUT
 from callengine.services.handshake import MAX_HEAD, BadHandshake, RequestHead, accept_response, parse_head
 from callengine.services.media_socket import WebSocketMediaSocket
@@ -134,10 +136,10 @@ class _FrontDoor:
         """Answer a media upgrade, and have its call run."""
         try:
             response = accept_response(head)
-            offer = self._admit(head, route)
+            offer = admit(self._host, self._tokens, head.path, head.headers)
         except BadHandshake as error:
             level = logging.WARNING if error.status in (403, 503) else logging.DEBUG  # the others say nothing of us
-            _log.log(level, "a media stream of %s was refused: %s", route.carrier, error)
+            _log.log(level, "a media stream of %s was refused: %s", route.carrier, scrub(str(error)))
             await refuse(stream, error.response)
             return
         seat.leave_address()
@@ -148,23 +150,6 @@ class _FrontDoor:
                 return
         if not bound.cancelled_caught:
             await self._call(WebSocketMediaSocket(stream, initial=rest), offer, route.carrier)
-
-    def _admit(self, head: RequestHead, route: MediaRoute) -> Offer | None:
-        """The offer behind a media upgrade. Raises `BadHandshake`; a token is spent only if all else is right."""
-        if (reason := unavailable(self._host)) is not None:
-            raise BadHandshake(503, reason)
-        if (missing := missing_configuration(self._host, route.carrier)) is not None:
-            raise BadHandshake(503, missing)
-        if not upgrade_is_genuine(self._host, route.carrier, head.path, head.headers):
-            raise BadHandshake(403, "the signature is not of the public URL and token")
-        if route.token is None:
-            if self._host.insecure:
-                return None
-            raise BadHandshake(403, "the path has no token")
-        offer = self._tokens.spend(route.token)
-        if offer is None or offer.carrier != route.carrier:
-            raise BadHandshake(403, "the token is not known: it was used, or is too old")
-        return offer
 
     async def _call(self, socket: WebSocketMediaSocket, offer: Offer | None, carrier: str) -> None:
         try:

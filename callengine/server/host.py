@@ -7,8 +7,17 @@ from typing import Literal, Protocol
 
 import attrs
 
-from callengine.carriers.twilio import CallStatusUpdate, InboundCall, Twilio
 from callengine.ports import MediaSocket
+from callengine.telephony import (
+    CallbackUrls,
+    Carrier,
+    CarrierFact,
+    IncomingCall,
+    Instruction,
+    InstructionsWanted,
+    Refuse,
+    TransferEnded,
+)
 
 
 @attrs.frozen
@@ -25,20 +34,23 @@ class Offer:
     direction: Literal["inbound", "outbound"] = "inbound"
     call_id: str | None = None
     data: object = attrs.field(default=None, repr=False)
+    start_within: float | None = None
+    """Seconds that the stream has to start in; None: the usual ones."""
 
 
 @attrs.frozen
-class Refusal:
-    """A call that is not taken. The carrier speaks ``words`` and hangs up; without any, the caller hears "busy"."""
+class Told:
+    """What a leg shall do, and where what comes of it is told."""
 
-    words: str | None = None
+    instruction: Instruction
+    urls: CallbackUrls
 
 
 class Host(Protocol):
     """The engine, as the server sees it."""
 
     @property
-    def carriers(self) -> Mapping[str, Twilio]:
+    def carriers(self) -> Mapping[str, Carrier]:
         """The recipes, by the first part of their routes' paths."""
 
     @property
@@ -55,15 +67,24 @@ class Host(Protocol):
     def is_draining(self) -> bool:
         """Whether no new calls are taken any more."""
 
-    async def offer(self, carrier: str, call: InboundCall) -> Offer | Refusal:
+    def unix_time(self) -> float:
+        """The wall clock, to judge the age of signed requests."""
+
+    async def offer(self, carrier: str, call: IncomingCall) -> Offer | Refuse:
         """Decide what an inbound call runs.
 
         An offer must reserve nothing: a caller who hangs up never comes with a media socket. Carriers repeat
         webhooks, so the same call may be offered again; and it is cancelled when it takes too long.
         """
 
-    def status(self, carrier: str, update: CallStatusUpdate) -> None:
-        """Take note of a call's progress. Updates may be repeated, and may overtake each other."""
+    def instructions(self, carrier: str, fact: InstructionsWanted | TransferEnded) -> Told | None:
+        """What a leg that the engine gave commands about shall do now; None where there is nothing for it."""
+
+    def note(self, carrier: str, fact: CarrierFact) -> None:
+        """Take note of what a carrier tells; it must not wait. Facts may be repeated, and may overtake each other.
+
+        Calls of a carrier whose legs are told what to do by commands (`Capabilities.instructed`) come here too.
+        """
 
     async def take(self, offer: Offer | None, carrier: str, socket: MediaSocket) -> object:
         """Run the whole call on this socket; the carrier's start message is still to be read.

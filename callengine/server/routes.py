@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 import attrs
 
-_CARRIER = re.compile(r"/([^/?]+)/(?:voice|status|media(?:/[^/?]+)?)")
-_MEDIA = re.compile(r"/([^/?]+)/media(?:/([^/?]+))?(?:\?.*)?")
+from callengine.telephony import Carrier
+
+MEDIA = "media"
+
+_CARRIER = re.compile(r"/([^/?]+)/([^/?]+)(?:/([^/?]+))?")
+_MEDIA = re.compile(rf"/([^/?]+)/{MEDIA}(?:/([^/?]+))?(?:\?.*)?")
 _HEALTH = frozenset({"/healthz", "/readyz"})
 
 
@@ -20,10 +24,14 @@ class MediaRoute:
     token: str | None = attrs.field(repr=False)
 
 
-def is_ours(path: str, carriers: Container[str]) -> bool:
+def is_ours(path: str, carriers: Mapping[str, Carrier]) -> bool:
     """Whether a path (without its query) is a route of the engine. What is not may be the user's."""
+    if path in _HEALTH:
+        return True
     match = _CARRIER.fullmatch(path)
-    return path in _HEALTH or (match is not None and match[1] in carriers)
+    if match is None or match[1] not in carriers:
+        return False
+    return match[2] == MEDIA or match[2] in carriers[match[1]].webhooks
 
 
 def media_route(target: str, carriers: Container[str]) -> MediaRoute | None:

@@ -34,21 +34,24 @@ class TokenStore:
             raise ValueError("lifetime must be positive and limit at least 1")
         self._lifetime = lifetime
         self._limit = limit
-        self._issued: dict[bytes, _Issued] = {}  # oldest first, so that the first to expire is the first
+        self._issued: dict[bytes, _Issued] = {}  # oldest first
 
     def unspent(self) -> int:
         """How many tokens could be spent now."""
         self._forget_expired()
         return len(self._issued)
 
-    def issue(self, offer: Offer) -> str:
-        """A new token for this offer: 43 characters that may stand in a URL's path."""
+    def issue(self, offer: Offer, lifetime: float | None = None) -> str:
+        """A new token for this offer: 43 characters that may stand in a URL's path.
+
+        ``lifetime`` is in seconds, for a telephone that has to be answered first; None: the usual one.
+        """
         self._forget_expired()
         while len(self._issued) >= self._limit:
             del self._issued[next(iter(self._issued))]
         token = secrets.token_urlsafe(32)
         digest = _digest(token)
-        self._issued[digest] = _Issued(digest, trio.current_time() + self._lifetime, offer)
+        self._issued[digest] = _Issued(digest, trio.current_time() + (lifetime or self._lifetime), offer)
         return token
 
     def spend(self, token: str) -> Offer | None:
@@ -56,15 +59,15 @@ class TokenStore:
         self._forget_expired()
         digest = _digest(token)
         issued = self._issued.get(digest)
-        if issued is None or not hmac.compare_digest(issued.digest, digest):
+        if issued is None or issued.expires <= trio.current_time() or not hmac.compare_digest(issued.digest, digest):
             return None
         del self._issued[digest]
         return issued.offer
 
     def _forget_expired(self) -> None:
         now = trio.current_time()
-        while self._issued and (oldest := next(iter(self._issued.values()))).expires <= now:
-            del self._issued[oldest.digest]
+        for issued in [issued for issued in self._issued.values() if issued.expires <= now]:
+            del self._issued[issued.digest]
 
 
 def _digest(token: str) -> bytes:

@@ -11,10 +11,14 @@ from collections.abc import Mapping
 
 from callengine.errors import ConfigurationError
 from callengine.server.host import Host
+from callengine.server.routes import MEDIA
 
 PUBLIC_URL_VARIABLE = "CALLENGINE_PUBLIC_URL"
 
 _PUBLIC_URL = re.compile(r"https://([^\s/?#@]+(?:/[^\s?#]*)?)")
+_MAX_NUMBER = 400
+"""Characters of a number that a stream's parameter may hold; Twilio takes 500 with the name (its ``<Stream>`` page)."""
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _HOST = re.compile(r"[A-Za-z0-9._\-]+(?::\d+)?|\[[0-9A-Fa-f:.]+\](?::\d+)?")
 
 
@@ -51,7 +55,7 @@ def webhook_is_genuine(
     if not host.public_url:
         return False
     url = f"https://{check_public_url(host.public_url)}{target}"
-    return host.carriers[carrier].verify_webhook(method, url, headers, body)
+    return host.carriers[carrier].verify_webhook(method, url, headers, body, host.unix_time())
 
 
 def upgrade_is_genuine(host: Host, carrier: str, target: str, headers: Mapping[str, str]) -> bool:
@@ -64,14 +68,27 @@ def upgrade_is_genuine(host: Host, carrier: str, target: str, headers: Mapping[s
 
 
 def stream_url(host: Host, carrier: str, token: str, request_host: str = "") -> str:
-    """Where the carrier shall open the call's media socket.
+    """Where the carrier shall open the call's media socket."""
+    base = base_url(host, carrier, request_host)
+    return f"ws{base.removeprefix('http')}/{MEDIA}/{token}"
+
+
+def base_url(host: Host, carrier: str, request_host: str = "") -> str:
+    """Under which URL everything of this carrier is, as in ``https://voice.example.com/twilio``.
 
     ``request_host`` is the Host header of the carrier's own request: in development, without a public URL, it is all
     that is known, and the connection is unencrypted. Raises `ConfigurationError` where there is neither.
     """
-    path = f"/{carrier}/media/{token}"
     if host.public_url:
-        return f"wss://{check_public_url(host.public_url)}{path}"
+        return f"https://{check_public_url(host.public_url)}/{carrier}"
     if host.insecure and _HOST.fullmatch(request_host):
-        return f"ws://{request_host}{path}"
+        return f"http://{request_host}/{carrier}"
     raise ConfigurationError(f"the server does not know its own address: set {PUBLIC_URL_VARIABLE}")
+
+
+def stream_parameters(caller: str, callee: str) -> dict[str, str]:
+    """What the stream's start message will repeat, as far as a parameter can hold it."""
+    values = {"caller": caller, "callee": callee}
+    return {
+        name: value for name, value in values.items() if len(value) <= _MAX_NUMBER and not _UNPRINTABLE.search(value)
+    }

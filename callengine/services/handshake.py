@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import http
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import attrs
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
 from callengine.errors import CallEngineError
 
 MAX_HEAD = 16_384
 """Bytes of request line and headers together. Servers commonly allow 8 to 16 KiB; a carrier's upgrade is under 1."""
+
+SUBPROTOCOLS = frozenset({"audio.plivo.com"})
+"""What a carrier may ask for, without saying whether it goes on when it is not chosen."""
 
 _REQUEST_LINE = re.compile(r"([!#-'*+.\-0-9A-Z^-z|~]+) ([!-~]+) HTTP/(1\.[01])")
 _HEADER = re.compile(r"([!#-'*+.\-0-9A-Z^-z|~]+):[ \t]*([\t -~\x80-\xff]*)")
@@ -69,7 +73,8 @@ def parse_head(head: bytes) -> RequestHead:
 
 
 def accept_response(head: RequestHead) -> bytes:
-    """The 101 response to an upgrade request, without extensions and without a subprotocol.
+    """The 101 response to an upgrade request, without extensions; of the subprotocols that are offered, it chooses the
+    carriers' own (`SUBPROTOCOLS`), and none where none of them is.
 
     Raises `BadHandshake`: 405 for a method other than GET, 505 for HTTP/1.0, 426 where no WebSocket is asked for, 400
     for the rest.
@@ -80,11 +85,15 @@ def accept_response(head: RequestHead) -> bytes:
         raise BadHandshake(505, "a WebSocket is opened with HTTP/1.1")
     if "transfer-encoding" in head.headers or head.headers.get("content-length", "0") != "0":
         raise BadHandshake(400, "an upgrade request has no body")
-    protocol = ServerProtocol()
+    protocol = ServerProtocol(select_subprotocol=_subprotocol)
     response = protocol.accept(Request(head.path, Headers(head.headers)))
     if response.status_code != 101:
         raise BadHandshake(response.status_code, str(protocol.handshake_exc))
     return response.serialize()
+
+
+def _subprotocol(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return next((name for name in offered if name in SUBPROTOCOLS), None)
 
 
 def refusal(status: int, text: str) -> bytes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import attrs
 import numpy as np
@@ -12,11 +13,10 @@ import trio
 from callengine.audio.convert import from_pcm
 from callengine.audio.resample import Resampler
 from callengine.audio.wav import read_wav
-from callengine.testing.carrier import Leg
+from callengine.testing.playout import PlayoutQueue
+from callengine.testing.scripted import ScriptedStt
+from callengine.testing.side import Side
 from callengine.testing.words import Vocabulary, WordReader
-
-if TYPE_CHECKING:
-    from callengine.testing.lab import CallLab
 
 STEP = 0.02
 """Seconds between two looks at what was heard: a frame."""
@@ -30,10 +30,48 @@ class HeardWord:
     at: float
 
 
-class Caller:
-    """Made by `CallLab.dial`. Waiting methods raise `AssertionError` when the time is up or the call is over first."""
+class Line(Protocol):
+    """What a caller has in his hand: a carrier's leg (`callengine.testing.carrier.Leg`), or a telephone."""
 
-    def __init__(self, lab: CallLab, leg: Leg, vocabulary: Vocabulary) -> None:
+    queue: PlayoutQueue
+    """What he hears."""
+    over: trio.Event
+    """Set when the connection is gone, whoever ended it."""
+    started_at: float
+    background: Callable[[float, bytes], bytes] | None
+    """What the line adds to each frame of his voice (noise, echo): called with its time and audio."""
+
+    @property
+    def side(self) -> Side: ...
+
+    def speak(self, audio: bytes) -> trio.Event:
+        """Say this (mu-law at 8 kHz); the event is set when it was said."""
+
+    def press(self, digit: str) -> None: ...
+
+    def hang_up(self) -> None: ...
+
+    def drop(self) -> None:
+        """The connection breaks."""
+
+    def send_raw(self, message: bytes) -> None:
+        """The carrier sends any message."""
+
+
+class Room(Protocol):
+    """Where a caller is: what a scripted recogniser understands of recordings is its business."""
+
+    @property
+    def stt(self) -> ScriptedStt: ...
+
+
+class Caller:
+    """Made by `CallLab.dial`, and by a simulated network.
+
+    Waiting methods raise `AssertionError` when the time is up or the call is over first.
+    """
+
+    def __init__(self, lab: Room, leg: Line, vocabulary: Vocabulary) -> None:
         self._lab = lab
         self.leg = leg
         self._vocabulary = vocabulary
@@ -68,15 +106,19 @@ class Caller:
         """Speak into the agent's words, ``after`` seconds into what it is saying (or says next)."""
         queue = self.leg.queue
         deadline = trio.current_time() + timeout
-        while not queue.playing(trio.current_time()) or trio.current_time() < queue.began_at + after - 1e-9:
+        while not self._agent_speaks() or trio.current_time() < queue.began_at + after - 1e-9:
             self._check_line("the agent was to be interrupted")
             if trio.current_time() > deadline:
                 raise AssertionError(f"waited {timeout:g} s for the agent to speak, to interrupt it")
-            if queue.playing(trio.current_time()):
+            if self._agent_speaks():
                 await trio.sleep_until(queue.began_at + after)
             else:
                 await trio.sleep(STEP)
         await self.says(what, text=text)
+
+    def _agent_speaks(self) -> bool:
+        """Also in the moment between two frames, which a carrier without a buffer passes on one by one."""
+        return self.leg.queue.playing(trio.current_time() - STEP / 2)
 
     async def waits(self, seconds: float) -> None:
         """Say nothing for a while."""

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import attrs
 import trio
 
 from callengine.testing.link import Link, LinkClosed
+from callengine.testing.mouth import Mouth
 from callengine.testing.playout import PlayoutQueue
-from callengine.testing.twilio import TwilioSide
-
-FRAME = 0.02
-SILENCE = b"\xff" * 160
+from callengine.testing.side import FRAME, SILENCE, Side
 
 
 @attrs.frozen(kw_only=True)
 class CarrierSettings:
     """How the simulated carrier and the network to it behave. Times in seconds."""
 
+    kind: str | None = None
+    """Which carrier, such as ``telnyx``; None: the lab's own (``--carrier``; Twilio where nobody says)."""
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+    """What else this carrier's `Side` can be told, such as another codec."""
     delay: float = 0.0
     """One way between carrier and engine."""
     jitter: float = 0.0
@@ -37,14 +39,13 @@ class CarrierSettings:
 class Leg:
     """One call's leg. ``run`` lives as long as the connection; the other methods are the caller's body."""
 
-    def __init__(self, link: Link, side: TwilioSide, settings: CarrierSettings) -> None:
+    def __init__(self, link: Link, side: Side, settings: CarrierSettings, mouth: Mouth | None = None) -> None:
         self._link = link
         self.side = side
         self.queue: PlayoutQueue = side.queue
         self._settings = settings
         self._random = random.Random(settings.seed)
-        self._mouth = bytearray()
-        self._spoken = trio.Event()
+        self._mouth = mouth or Mouth()
         self._mark_came = trio.Event()
         self._kept_back: list[str] = []
         self._control: list[bytes] = []
@@ -60,10 +61,7 @@ class Leg:
 
     def speak(self, audio: bytes) -> trio.Event:
         """Say this (mu-law at 8 kHz) behind what is still being said; the event is set when it was said."""
-        self._mouth += audio
-        if self._spoken.is_set() or not len(self._mouth) - len(audio):
-            self._spoken = trio.Event()
-        return self._spoken
+        return self._mouth.speak(audio)
 
     def press(self, digit: str) -> None:
         """Press a key."""
@@ -110,17 +108,14 @@ class Leg:
             for message in self._control:
                 await self._link.send(message)
             self._control.clear()
-            await self._link.send(self.side.media(self._frame(due)))
-        if self._settings.stop_frame:
-            await self._link.send(self.side.stop())
+            for message in self.side.media(self._frame(due)):
+                await self._link.send(message)
+        last = self.side.stop() if self._settings.stop_frame else None
+        if last is not None:
+            await self._link.send(last)
 
     def _frame(self, due: float) -> bytes:
-        frame = SILENCE
-        if self._mouth:
-            frame = bytes(self._mouth[:160]).ljust(160, b"\xff")
-            del self._mouth[:160]
-        if not self._mouth:
-            self._spoken.set()
+        frame = self._mouth.frame() or SILENCE
         if self.background is not None:
             frame = self.background(due, frame)
         return frame
@@ -129,7 +124,10 @@ class Leg:
         try:
             while True:
                 message = await self._link.receive()
-                for name in self.side.take(trio.current_time(), message):
+                reaction = self.side.take(trio.current_time(), message)
+                for answer in reaction.messages:
+                    await self._link.send(answer)
+                for name in reaction.echoes:
                     await self._echo(name)
                 self._mark_came.set()
         except LinkClosed:

@@ -1,6 +1,7 @@
 """The pytest plugin: `call_lab` for calls in virtual time, `live_call_lab` for calls over real sockets.
 
-It needs no configuration: tests that use them are run by pytest-trio. Without pytest-trio it does nothing.
+It needs no configuration: tests that use them are run by pytest-trio. Without pytest-trio it does nothing. With
+``--carrier telnyx`` (or another) calls that name no carrier come by that one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from callengine.testing.shelf import ModelShelf
 
 HAVE_PYTEST_TRIO = find_spec("pytest_trio") is not None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--carrier NAME``."""
+    group = parser.getgroup("callengine")
+    group.addoption("--carrier", default="twilio", help="the carrier of the call lab's calls (default: twilio)")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,22 +48,22 @@ def _model_shelf() -> ModelShelf:
 
 
 @pytest.fixture
-async def call_lab(_model_shelf: ModelShelf) -> AsyncIterator[CallLab]:
+async def call_lab(_model_shelf: ModelShelf, pytestconfig: pytest.Config) -> AsyncIterator[CallLab]:
     """A lab in memory, on the virtual clock. After the test it makes sure that nothing of its calls is left."""
     from callengine.testing.lab import CallLab
 
-    lab = CallLab(shelf=_model_shelf)
+    lab = CallLab(shelf=_model_shelf, carrier=pytestconfig.getoption("carrier"))
     yield lab
     if lab.calls:
         lab.assert_nothing_left()
 
 
 @pytest.fixture
-async def live_call_lab(_model_shelf: ModelShelf) -> AsyncIterator[CallLab]:
+async def live_call_lab(_model_shelf: ModelShelf, pytestconfig: pytest.Config) -> AsyncIterator[CallLab]:
     """A lab over real loopback sockets, on the real clock. After the test it makes sure that nothing is left."""
     from callengine.testing.lab import CallLab
 
-    lab = CallLab(real_sockets=True, shelf=_model_shelf)
+    lab = CallLab(real_sockets=True, shelf=_model_shelf, carrier=pytestconfig.getoption("carrier"))
     yield lab
     if lab.calls:
         lab.assert_nothing_left()

@@ -7,22 +7,31 @@ from __future__ import annotations
 
 import binascii
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from callengine.testing.playout import PlayoutQueue
+from callengine.testing.side import Reaction
 
 FIRST_TIMESTAMP = 102
 """Milliseconds at which captured streams had their first frame; it is not 0."""
 
 
-class TwilioSide:
-    """One stream, from the carrier's end. Messages are JSON texts as bytes."""
+_NOTHING = Reaction()
 
-    def __init__(self, call_id: str, stream_id: str, queue: PlayoutQueue, parameters: dict[str, str]) -> None:
+
+class TwilioSide:
+    """One stream, from the carrier's end; a `callengine.testing.side.Side`. Messages are JSON texts as bytes."""
+
+    _bodies: Mapping[str, str | None] = {"media": "media", "mark": "mark", "clear": None}
+    """The messages that an application may send, and where each has its content."""
+
+    def __init__(self, call_id: str, stream_id: str, queue: PlayoutQueue, parameters: Mapping[str, str]) -> None:
         self.call_id = call_id
         self.stream_id = stream_id
         self.queue = queue
-        self._parameters = parameters
+        self.pressed = ""
+        self._parameters = dict(parameters)
         self._sequence = 0
         self._chunk = 0
         self._timestamp = FIRST_TIMESTAMP
@@ -30,6 +39,11 @@ class TwilioSide:
         """What Twilio would have warned about (31950, 31951): an engine must not cause any."""
         self.received: list[tuple[float, str]] = []
         """When each of the engine's messages came, and its event."""
+
+    @staticmethod
+    def ids(number: int) -> tuple[str, str]:
+        """SIDs: two capitals, 32 hexadecimal digits."""
+        return f"CA{number:032x}", f"MZ{number:032x}"
 
     def opening(self) -> list[bytes]:
         """The first two messages."""
@@ -44,7 +58,7 @@ class TwilioSide:
         connected = {"event": "connected", "protocol": "Call", "version": "1.0.0"}
         return [_dump(connected), self._message("start", start=start)]
 
-    def media(self, audio: bytes) -> bytes:
+    def media(self, audio: bytes) -> list[bytes]:
         """One frame of the caller's audio."""
         self._chunk += 1
         self._sequence += 1
@@ -54,7 +68,7 @@ class TwilioSide:
             f'"timestamp":"{self._timestamp}","payload":"{payload}"}},"streamSid":"{self.stream_id}"}}'
         )
         self._timestamp += 20
-        return message.encode()
+        return [message.encode()]
 
     def dtmf(self, digit: str) -> bytes:
         """A key was pressed."""
@@ -72,38 +86,47 @@ class TwilioSide:
         self._sequence += 1
         return _dump({"event": event, "sequenceNumber": str(self._sequence), **data, "streamSid": self.stream_id})
 
-    def take(self, now: float, message: bytes | str) -> list[str]:
-        """A message of the engine; returns the names of marks to echo at once."""
+    def take(self, now: float, message: bytes | str) -> Reaction:
+        """A message of the engine."""
         try:
             data = json.loads(message)
             event = data["event"]
-            keys = {"media": "media", "mark": "mark", "clear": None}[event]
+            body = self._bodies[event]
         except (ValueError, KeyError, TypeError):
             self.complaints.append(f"31951: {message!r:.80}")
-            return []
+            return _NOTHING
         if data.get("streamSid") != self.stream_id:
             self.complaints.append("31951: wrong streamSid")
-            return []
-        if set(data) - {"event", "streamSid"} != ({keys} if keys else set()):
+        elif set(data) - {"event", "streamSid"} != ({body} if body else set()):
             self.complaints.append(f"31951: fields {sorted(data)}")
-            return []
-        self.received.append((now, event))
-        return self._carry_out(now, event, data)
-
-    def _carry_out(self, now: float, event: str, data: dict[str, Any]) -> list[str]:
-        if event == "media":
-            if set(data["media"]) != {"payload"}:
-                self.complaints.append("31951: media with other fields than payload")
-                return []
-            try:
-                self.queue.media(now, binascii.a2b_base64(data["media"]["payload"], strict_mode=True))
-            except binascii.Error:
-                self.complaints.append("31951: bad base64")
-        elif event == "mark":
-            self.queue.mark(now, data["mark"]["name"])
+        elif body and not isinstance(data[body], dict):
+            self.complaints.append(f"31951: {body} is not an object")
         else:
-            return self.queue.clear(now)
-        return []
+            self.received.append((now, event))
+            return self._carry_out(now, event, data)
+        return _NOTHING
+
+    def _carry_out(self, now: float, event: str, data: dict[str, Any]) -> Reaction:
+        if event == "media":
+            self._play(now, data["media"])
+        elif event == "mark":
+            name = data["mark"].get("name")
+            if set(data["mark"]) == {"name"} and isinstance(name, str):
+                self.queue.mark(now, name)
+            else:
+                self.complaints.append("31951: mark without a name")
+        else:
+            return Reaction(tuple(self.queue.clear(now)))
+        return _NOTHING
+
+    def _play(self, now: float, media: dict[str, Any]) -> None:
+        if set(media) != {"payload"}:
+            self.complaints.append("31951: media with other fields than payload")
+            return
+        try:
+            self.queue.media(now, binascii.a2b_base64(media["payload"], strict_mode=True))
+        except (binascii.Error, TypeError, ValueError):
+            self.complaints.append("31951: bad base64")
 
 
 def _dump(data: dict[str, Any]) -> bytes:

@@ -16,10 +16,10 @@ from lab_calls import decisions, until
 from callengine import Agent, Engine
 from callengine.brain.flows.message import message_flow
 from callengine.call.settings import CallSettings, SenderSettings
-from callengine.carriers.twilio import InboundCall
 from callengine.errors import ConfigurationError
 from callengine.journal import JournalSettings, read_journal
-from callengine.server.host import Offer, Refusal
+from callengine.server.host import Offer
+from callengine.telephony import IncomingCall, Refuse
 from callengine.testing import CarrierSettings
 from callengine.testing.carrier import Leg
 from callengine.testing.link import MemoryLink
@@ -509,12 +509,12 @@ async def test_interim_is_on_by_default_while_somebody_watches(call_lab, watched
 
 
 async def test_max_calls(call_lab, caplog):
-    inbound = InboundCall(call_id="CA1", caller="+15550001", callee="+15550002", parameters={})
+    inbound = IncomingCall(call_id="CA1", caller="+15550001", callee="+15550002", parameters={})
     async with call_lab.engine(HELLO, max_calls=2) as engine:
         assert isinstance(await engine.offer("twilio", inbound), Offer)
         async with call_lab.dial(engine), call_lab.dial(engine):
             refused = await engine.offer("twilio", inbound)
-            assert isinstance(refused, Refusal)
+            assert isinstance(refused, Refuse)
             assert "lines are busy" in refused.words
         assert isinstance(await engine.offer("twilio", inbound), Offer)
     assert "max_calls" in caplog.text

@@ -142,3 +142,10 @@ def test_the_request_does_not_choose_the_algorithm() -> None:
     body = urlencode(VOICE).encode()
     assert not verify_webhook(TOKEN, "POST", VOICE_URL, {**claim, "X-Twilio-Signature": sha256}, body)
     assert verify_webhook(TOKEN, "POST", VOICE_URL, {**claim, "X-Twilio-Signature": VOICE_SIGNATURE}, body)
+
+
+def test_another_header_is_another_carriers() -> None:
+    headers = {"X-SignalWire-Signature": VOICE_SIGNATURE, "Content-Type": FORM}
+    body = urlencode(VOICE).encode()
+    assert verify_webhook(TOKEN, "POST", VOICE_URL, headers, body, header="x-signalwire-signature")
+    assert not verify_webhook(TOKEN, "POST", VOICE_URL, headers, body)

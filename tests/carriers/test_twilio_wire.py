@@ -181,7 +181,7 @@ def test_bad_base64(payload: str) -> None:
     [
         ("audio/x-mulaw", 8000, AudioFormat("mulaw", 8000)),
         ("audio/x-alaw", 8000, AudioFormat("alaw", 8000)),
-        ("audio/x-l16", 8000, AudioFormat("l16", 8000)),
+        ("audio/x-L16", 8000, AudioFormat("l16", 8000)),
         ("audio/x-l16", 16000, AudioFormat("l16", 16000)),
         ("audio/x-l16", 24000, AudioFormat("l16", 24000)),
     ],
@@ -380,3 +380,11 @@ def test_the_short_way_says_what_the_parser_says(message: bytes, at: int, byte: 
     damaged[at % len(message)] = byte
     longer = bytes(damaged) + b" "  # a blank behind: the same JSON, but never the short way
     assert started().decode(True, bytes(damaged)) == started().decode(True, longer)
+
+
+def test_a_payload_that_shares_its_quotation_mark_with_the_end_is_bad_json() -> None:
+    codec = started()
+    whole = wire(media(b""))
+    assert codec.decode(True, whole) == b""
+
+    assert kind(codec.decode(True, whole.replace(b'"payload":""}', b'"payload":"}'))) == "bad JSON"

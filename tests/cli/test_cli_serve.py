@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import trio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from served import STORY, calling, over, run, serving, speaks
 
+from callengine.carriers.twilio.signature import sign
 from callengine.journal import read_journal
 from callengine.testing.words import Vocabulary, read_words
 
@@ -157,3 +164,67 @@ def test_progress_is_told_while_models_load(tmp_path: Path) -> None:
     assert ran.status == 1
     assert "loading 50% a model" in ran.errors
     assert "callengine: the model is broken: get another" in ran.errors
+
+
+NGROK = """#!{python}
+# A tunnel's own end: TLS in front, and a line that says where.
+import http.server, ssl, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/healthz" else 404)
+        self.send_header("content-length", "0")
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Answer)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain({certificate!r})
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print('t=x lvl=info msg="started tunnel" name=x addr=x url=https://localhost:%d' % server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+async def test_a_tunnel_is_opened_and_carriers_are_led_through_it(tmp_path: Path) -> None:
+    certificate = localhost_certificate(tmp_path / "localhost.pem")
+    program = tmp_path / "bin" / "ngrok"
+    program.parent.mkdir()
+    program.write_text(NGROK.format(python=sys.executable, certificate=str(certificate)))
+    program.chmod(0o755)
+    variables = {"PATH": str(program.parent), "SSL_CERT_FILE": str(certificate), "TWILIO_AUTH_TOKEN": "secret"}
+
+    async with serving(tmp_path, "--tunnel", "ngrok", variables=variables) as served:
+        line = await served.says("carriers reach this engine at https://localhost:")
+        public = line.rpartition(" ")[2]
+        await served.says(f"--to {public}")
+        form = {"CallSid": "CA" + "0" * 32, "From": "+15005550001", "To": "+15005550002", "CallStatus": "ringing"}
+        signature = {"x-twilio-signature": sign("secret", f"{public}/twilio/voice", form.items())}
+        async with httpx.AsyncClient(base_url=served.url) as client:
+            answer = await client.post("/twilio/voice", data=form, headers=signature)
+        assert f'url="wss://{public.removeprefix("https://")}/twilio/media/' in answer.text
+        assert not any("calls are refused" in line for line in served.lines)
+
+        served.process.terminate()
+        assert await served.ends() == 0
+
+
+async def test_a_tunnel_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+    async with serving(tmp_path, "--tunnel", "cloudflared", variables={"PATH": str(tmp_path)}) as served:
+        await served.says("cloudflared is not installed")
+        assert await served.ends() == 1
+
+
+def localhost_certificate(path: Path) -> Path:
+    """A key and a certificate of its own for this machine, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    certificate = builder.sign(key, hashes.SHA256())
+    unlocked = serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, unlocked)
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return path

@@ -12,14 +12,15 @@ import httpx
 import trio
 from starlette.types import ASGIApp
 
-from callengine.carriers.twilio import CallStatusUpdate, InboundCall, Twilio
+from callengine.carriers.twilio import Twilio
 from callengine.carriers.twilio.signature import sign
 from callengine.errors import SocketClosed
 from callengine.ports import MediaSocket
 from callengine.server.app import create_app
 from callengine.server.front_door import serve_front_door
-from callengine.server.host import Offer, Refusal
+from callengine.server.host import Offer, Told
 from callengine.server.tokens import TokenStore
+from callengine.telephony import Carrier, CarrierFact, IncomingCall, InstructionsWanted, Refuse, TransferEnded
 
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
 PUBLIC = "voice.example.com"
@@ -30,11 +31,14 @@ VOICE_FORM = {"CallSid": CALL_ID, "From": CALLER, "To": CALLEE, "CallStatus": "r
 PATIENCE = 10
 """Seconds after which a test on real sockets is stuck."""
 
-Decision = Callable[[str, InboundCall], Awaitable[Offer | Refusal]]
+NOW = 1_767_323_045.0
+"""The host's wall clock: 2026-01-02T03:04:05Z."""
+
+Decision = Callable[[str, IncomingCall], Awaitable[Offer | Refuse]]
 Taking = Callable[[Offer | None, str, MediaSocket], Awaitable[None]]
 
 
-async def accept(carrier: str, call: InboundCall) -> Offer | Refusal:
+async def accept(carrier: str, call: IncomingCall) -> Offer | Refuse:
     return Offer(carrier, call.caller, call.callee, "inbound", call.call_id, data="what the host wants back")
 
 
@@ -47,15 +51,18 @@ async def echo(_offer: Offer | None, _carrier: str, socket: MediaSocket) -> None
 
 @attrs.define
 class FakeHost:
-    carriers: Mapping[str, Twilio] = attrs.field(factory=lambda: {"twilio": Twilio(AUTH_TOKEN)})
+    carriers: Mapping[str, Carrier] = attrs.field(factory=lambda: {"twilio": Twilio(AUTH_TOKEN)})
     public_url: str | None = f"https://{PUBLIC}"
     insecure: bool = False
     ready: bool = True
     draining: bool = False
     decide: Decision = accept
     taking: Taking = echo
-    offered: list[tuple[str, InboundCall]] = attrs.field(factory=list)
-    statuses: list[tuple[str, CallStatusUpdate]] = attrs.field(factory=list)
+    told: Mapping[str, Told] = attrs.field(factory=dict)
+    """What legs shall do, by reference."""
+    offered: list[tuple[str, IncomingCall]] = attrs.field(factory=list)
+    asked: list[tuple[str, InstructionsWanted | TransferEnded]] = attrs.field(factory=list)
+    noted: list[tuple[str, CarrierFact]] = attrs.field(factory=list)
     taken: list[tuple[Offer | None, str]] = attrs.field(factory=list)
 
     def is_ready(self) -> bool:
@@ -64,12 +71,19 @@ class FakeHost:
     def is_draining(self) -> bool:
         return self.draining
 
-    async def offer(self, carrier: str, call: InboundCall) -> Offer | Refusal:
+    def unix_time(self) -> float:
+        return NOW
+
+    async def offer(self, carrier: str, call: IncomingCall) -> Offer | Refuse:
         self.offered.append((carrier, call))
         return await self.decide(carrier, call)
 
-    def status(self, carrier: str, update: CallStatusUpdate) -> None:
-        self.statuses.append((carrier, update))
+    def instructions(self, carrier: str, fact: InstructionsWanted | TransferEnded) -> Told | None:
+        self.asked.append((carrier, fact))
+        return self.told.get(fact.reference)
+
+    def note(self, carrier: str, fact: CarrierFact) -> None:
+        self.noted.append((carrier, fact))
 
     async def take(self, offer: Offer | None, carrier: str, socket: MediaSocket) -> None:
         self.taken.append((offer, carrier))

@@ -21,11 +21,13 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from callengine.carriers.twilio import InboundCall, Twilio
+from callengine.carriers.twilio import Twilio
 from callengine.server.app import BODY_TIMEOUT, MAX_BODY, OFFER_TIMEOUT, create_app
-from callengine.server.host import Offer, Refusal
+from callengine.server.host import Offer, Told
 from callengine.server.tokens import TokenStore
+from callengine.telephony import CallbackUrls, CallProgress, ConnectStream, DialTarget, IncomingCall, Refuse
 
+LIVE_FORM = VOICE_FORM | {"CallStatus": "in-progress"}
 STATUS_FORM = {"CallSid": CALL_ID, "CallStatus": "completed", "SequenceNumber": "3", "CallDuration": "12"}
 
 
@@ -99,7 +101,7 @@ async def test_what_is_not_signed_is_refused_and_offered_to_nobody(route: str, h
 
     assert answer.status_code == 403
     assert not host.offered
-    assert not host.statuses
+    assert not host.noted
 
 
 @pytest.mark.parametrize(
@@ -133,8 +135,8 @@ async def test_while_no_call_can_be_taken_the_answer_lets_another_server_take_it
 
 @pytest.mark.parametrize(("words", "tag", "text"), [(None, "Reject", None), ("Call <later>", "Say", "Call <later>")])
 async def test_a_refused_caller_hears_it(words: str | None, tag: str, text: str | None) -> None:
-    async def decide(_carrier: str, _call: InboundCall) -> Refusal:
-        return Refusal(words)
+    async def decide(_carrier: str, _call: IncomingCall) -> Refuse:
+        return Refuse(words)
 
     answer = await post(FakeHost(decide=decide), "/twilio/voice", VOICE_FORM)
 
@@ -144,7 +146,7 @@ async def test_a_refused_caller_hears_it(words: str | None, tag: str, text: str 
 
 
 async def test_a_host_that_does_not_decide_is_not_waited_for(autojump_clock: trio.testing.MockClock) -> None:
-    async def decide(_carrier: str, _call: InboundCall) -> Offer:
+    async def decide(_carrier: str, _call: IncomingCall) -> Offer:
         await trio.sleep(OFFER_TIMEOUT + 0.1)
         return Offer("twilio")
 
@@ -219,8 +221,9 @@ async def test_a_status_callback_reaches_the_host_at_any_time(state: dict[str, A
     answer = await post(host, "/twilio/status", STATUS_FORM)
 
     assert answer.status_code == 204
-    [(carrier, update)] = host.statuses
-    assert (carrier, update.call_id, update.status, update.sequence) == ("twilio", CALL_ID, "completed", 3)
+    [(carrier, update)] = host.noted
+    assert carrier == "twilio"
+    assert update == CallProgress(call_id=CALL_ID, progress="completed", order=3, reason="completed", duration=12)
 
 
 async def test_a_status_that_twilio_does_not_have_is_a_bad_request() -> None:
@@ -229,9 +232,42 @@ async def test_a_status_that_twilio_does_not_have_is_a_bad_request() -> None:
     assert answer.status_code == 400
 
 
-async def test_a_status_is_posted() -> None:
-    async with serving(FakeHost()) as client:
-        assert (await client.get("/twilio/status", headers=signature("/twilio/status"))).status_code == 405
+async def test_the_reference_in_the_path_comes_with_the_fact() -> None:
+    host = FakeHost()
+
+    answer = await post(host, "/twilio/status/abc", STATUS_FORM)
+
+    assert answer.status_code == 204
+    assert host.noted[0][1].reference == "abc"
+
+
+async def test_a_leg_that_asks_for_instructions_gets_those_of_its_reference() -> None:
+    urls = CallbackUrls(f"https://{PUBLIC}/twilio", "abc")
+    host = FakeHost(told={"abc": Told(DialTarget("+15005550009", CALLEE, 20), urls)})
+
+    known = await post(host, "/twilio/instructions/abc", VOICE_FORM)
+    unknown = await post(host, "/twilio/instructions/xyz", VOICE_FORM)
+
+    dial = ElementTree.fromstring(known.text).find("Dial")
+    assert dial is not None
+    assert (dial.attrib["timeout"], dial.attrib["callerId"]) == ("20", CALLEE)
+    assert dial.attrib["action"] == f"https://{PUBLIC}/twilio/transfer/abc"
+    assert ElementTree.fromstring(unknown.text)[0].tag == "Hangup"
+
+
+@pytest.mark.parametrize(("result", "comes_back"), [("busy", True), ("no-answer", True), ("completed", False)])
+async def test_a_caller_whose_transfer_failed_comes_back(result: str, comes_back: bool) -> None:
+    url = f"wss://{PUBLIC}/twilio/media/token"
+    back = Told(ConnectStream(url), CallbackUrls(f"https://{PUBLIC}/twilio", CALL_ID))
+    host = FakeHost(told={"abc": back})
+
+    answer = await post(host, "/twilio/transfer/abc", LIVE_FORM | {"DialCallStatus": result})
+
+    assert host.noted[0][1].result == {"no-answer": "no answer"}.get(result, result)
+    if comes_back:
+        assert stream(answer)[0] == url
+    else:
+        assert "Stream" not in answer.text
 
 
 # --- bodies -------------------------------------------------------------------------------------------------------

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+from callengine.carriers.twilio import Twilio
 from callengine.server.routes import MediaRoute, is_ours, media_route
 
-CARRIERS = {"twilio", "west"}
+CARRIERS = {"twilio": Twilio("x"), "west": Twilio("x", name="west")}
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/healthz", "/readyz", "/twilio/voice", "/west/status", "/twilio/media", "/twilio/media/abc"],
+    [
+        "/healthz",
+        "/readyz",
+        "/twilio/voice",
+        "/west/status",
+        "/twilio/media",
+        "/twilio/media/abc",
+        "/twilio/status/abc",
+    ],
 )
 def test_routes_of_configured_carriers_are_ours(path: str) -> None:
     assert is_ours(path, CARRIERS)
@@ -19,7 +28,18 @@ def test_routes_of_configured_carriers_are_ours(path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/healthz/", "/telnyx/voice", "/voice", "/twilio/voice/", "/twilio/media/a/b", "/api/twilio/voice", "*"],
+    [
+        "/",
+        "/healthz/",
+        "/telnyx/voice",
+        "/voice",
+        "/twilio/voice/",
+        "/twilio/media/a/b",
+        "/twilio/dreams",
+        "/twilio/voice/a/b",
+        "/api/twilio/voice",
+        "*",
+    ],
 )
 def test_all_others_are_not(path: str) -> None:
     assert not is_ours(path, CARRIERS)

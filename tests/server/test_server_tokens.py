@@ -73,3 +73,13 @@ async def test_beyond_the_limit_the_oldest_is_forgotten() -> None:
 def test_a_store_that_could_hold_nothing_is_refused(settings: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be"):
         TokenStore(**settings)
+
+
+async def test_a_token_may_live_as_long_as_a_telephone_rings(autojump_clock: trio.testing.MockClock) -> None:
+    tokens = TokenStore(lifetime=60)
+    long, usual = tokens.issue(OFFER, 120), tokens.issue(OFFER)
+
+    await trio.sleep(60)
+    assert tokens.unspent() == 1
+    assert tokens.spend(usual) is None
+    assert tokens.spend(long) == OFFER

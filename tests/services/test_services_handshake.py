@@ -132,3 +132,9 @@ def test_any_headers_are_answered(headers: list[tuple[str, str]]) -> None:
             assert accept_response(parse_head(head + b"\r\n"))
         except BadHandshake as refused:
             assert 400 <= refused.status < 500  # noqa: PT017  # either answer will do, another exception would not
+
+
+def test_a_carrier_that_asks_for_its_own_subprotocol_gets_it() -> None:
+    offered = GOOD.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Protocol: chat, audio.plivo.com\r\n\r\n")
+
+    assert b"Sec-WebSocket-Protocol: audio.plivo.com\r\n" in accept_response(parse_head(offered))

@@ -5,6 +5,8 @@ Source: https://www.twilio.com/docs/usage/security#validating-requests and the r
 that names another algorithm; a request does not get to choose, so that header is not read.
 
 A signature has no time in it: a request can be replayed, so handlers must be idempotent.
+
+SignalWire signs in the same way under a header of its own.
 """
 
 from __future__ import annotations
@@ -28,8 +30,16 @@ def sign(auth_token: str, url: str, form: Iterable[tuple[str, str]] = ()) -> str
     return base64.b64encode(digest).decode()
 
 
-def verify_webhook(auth_token: str, method: str, url: str, headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether Twilio signed this request.
+def verify_webhook(
+    auth_token: str,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    header: str = SIGNATURE_HEADER,
+) -> bool:
+    """Whether the carrier signed this request, in this header (named in lower case).
 
     ``url`` is the public URL as Twilio knows it, with its query: behind a proxy it is made from configuration. A form
     is signed with its fields, any other body by the ``bodySHA256`` that Twilio adds to the query.
@@ -43,12 +53,12 @@ def verify_webhook(auth_token: str, method: str, url: str, headers: Mapping[str,
             fields = parsed
         elif not _body_matches(url, body):
             return False
-    return _verify(auth_token, url, fields, headers)
+    return _verify(auth_token, url, fields, headers, header)
 
 
 def verify_upgrade(auth_token: str, url: str, headers: Mapping[str, str]) -> bool:
     """Whether Twilio signed this WebSocket upgrade. ``url`` is the ``wss://`` URL that its TwiML gave."""
-    return _verify(auth_token, url, (), headers)
+    return _verify(auth_token, url, (), headers, SIGNATURE_HEADER)
 
 
 def parse_form(body: bytes) -> list[tuple[str, str]] | None:
@@ -59,8 +69,10 @@ def parse_form(body: bytes) -> list[tuple[str, str]] | None:
         return None
 
 
-def _verify(auth_token: str, url: str, form: Iterable[tuple[str, str]], headers: Mapping[str, str]) -> bool:
-    presented = _header(headers, SIGNATURE_HEADER)
+def _verify(
+    auth_token: str, url: str, form: Iterable[tuple[str, str]], headers: Mapping[str, str], header: str
+) -> bool:
+    presented = _header(headers, header)
     if not auth_token or not presented:  # with an empty key, anybody could sign
         return False
     given = presented.encode("utf-8", "replace")

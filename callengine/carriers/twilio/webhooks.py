@@ -1,188 +1,268 @@
-"""Twilio's webhooks: what its forms say, and the TwiML that answers them. No I/O.
+"""Twilio's webhooks: what its forms say. No I/O.
 
-Sources: https://www.twilio.com/docs/voice/twiml (requests and verbs),
-https://www.twilio.com/docs/voice/api/call-resource#statuscallback (call progress events).
+Sources: https://www.twilio.com/docs/voice/twiml (requests for instructions),
+https://www.twilio.com/docs/voice/api/call-resource#statuscallback (call progress),
+https://www.twilio.com/docs/voice/answering-machine-detection, https://www.twilio.com/docs/voice/api/recording,
+https://www.twilio.com/docs/voice/twiml/refer, https://www.twilio.com/docs/messaging/guides/webhook-request.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Literal
-from xml.etree import ElementTree
+from collections.abc import Callable, Mapping
+from typing import Literal, TypeAlias
 
 import attrs
 
+from callengine.carriers.twilio.dialect import Dialect
 from callengine.carriers.twilio.signature import parse_form
-from callengine.errors import CallEngineError, ConfigurationError
+from callengine.errors import WebhookError
+from callengine.masking import scrub
+from callengine.telephony import (
+    AnsweredBy,
+    CallProgress,
+    CarrierFact,
+    GreetingEnded,
+    IncomingCall,
+    IncomingMessage,
+    InstructionsWanted,
+    MachineDetection,
+    MessageProgress,
+    Progress,
+    RecordingReady,
+    StreamFailed,
+    TransferEnded,
+    Unremarkable,
+    Webhook,
+)
 
-FINAL_STATUSES = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
-"""After which a call has no other status."""
-_STATUSES = FINAL_STATUSES | {"queued", "initiated", "ringing", "in-progress"}
+MAX_MEDIA = 10
+"""Pictures and the like that one message can have (Twilio's page on media)."""
 
-MAX_PARAMETER = 500
-"""Characters: name and value of one ``<Parameter>`` together must stay below (Twilio's ``<Stream>`` page)."""
+_PROGRESS: Mapping[str, Progress] = {
+    "queued": "queued",
+    "initiated": "queued",
+    "ringing": "ringing",
+    "in-progress": "answered",
+    "completed": "completed",
+    "busy": "busy",
+    "no-answer": "no answer",
+    "failed": "failed",
+    "canceled": "canceled",
+}
+_ANSWERED_BY: Mapping[str, AnsweredBy] = {"human": "human", "fax": "fax"}
+_TRANSFERS: Mapping[str, Progress] = {
+    "answered": "completed",
+    "completed": "completed",
+    "busy": "busy",
+    "no-answer": "no answer",
+    "failed": "failed",
+    "canceled": "canceled",
+}
+_MESSAGES: Mapping[str, Literal["queued", "sent", "delivered", "failed"]] = {
+    "accepted": "queued",
+    "scheduled": "queued",
+    "queued": "queued",
+    "sending": "queued",
+    "sent": "sent",
+    "partially_delivered": "sent",
+    "delivered": "delivered",
+    "read": "delivered",
+    "undelivered": "failed",
+    "failed": "failed",
+    "canceled": "failed",
+}
+_NO_RECORDING = {"absent": "the recording is empty", "failed": "the recording failed"}
+_WHOLE = re.compile(r"[0-9]{1,9}")
+_URL = re.compile(r"\S+://\S+")
 
-_CALL_SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
-_STREAM_URL = re.compile(r"(wss?)://[^\s/?#]+(/[^\s?#]*)?")
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold, not even escaped."""
+Form: TypeAlias = Mapping[str, str]
 
 
-class WebhookError(CallEngineError):
-    """A webhook's form lacks something or is malformed: answer 400. The message does not quote the form."""
+def read_webhook(webhook: Webhook, dialect: Dialect, api_url: str | None) -> tuple[CarrierFact, ...]:
+    """What a webhook says. ``api_url`` is where recordings are fetched; None where it is not known. Raises
+    `WebhookError`."""
+    reader = _READERS.get(webhook.what)
+    if reader is None:
+        raise WebhookError("there is no such webhook")
+    fields = parse_form(webhook.query if webhook.method in ("GET", "HEAD") else webhook.body)
+    if fields is None:
+        raise WebhookError("the request is not a form")
+    return reader(_Told(dict(fields), webhook.reference, dialect, api_url))
 
 
 @attrs.frozen
-class InboundCall:
-    """A call that waits for instructions. Numbers are E.164, ``client:``, ``sip:``, or words such as ``anonymous``."""
+class _Told:
+    """A form, and what is needed to understand it. Of a field that is repeated the last value counts."""
 
-    call_id: str
-    caller: str = attrs.field(repr=False)
-    callee: str = attrs.field(repr=False)
-    parameters: Mapping[str, str] = attrs.field(repr=False)
-    """The whole form, by field name: ``CallStatus``, ``Direction``, ``CallerName``, ..."""
+    form: Form = attrs.field(repr=False)
+    reference: str | None
+    dialect: Dialect
+    api_url: str | None
 
+    def text(self, name: str) -> str:
+        if name not in self.form:
+            raise WebhookError(f"{name} is missing")
+        return self.form[name]
 
-@attrs.frozen
-class CallStatusUpdate:
-    """One call progress event. ``sequence`` counts a call's events from 0; deliveries may overtake each other."""
+    def identifier(self, name: str) -> str:
+        value = self.text(name)
+        if self.dialect.identifier.fullmatch(value) is None:
+            raise WebhookError(f"{name} is not shaped like the carrier's names")
+        return value
 
-    call_id: str
-    status: str
-    sequence: int
-    duration: int | None = None
-    """Seconds the call lasted; only with a final status."""
-    sip_code: int | None = None
-    """The far end's SIP response (486 busy, 404 unreachable, ...); only with a final status."""
+    def number(self, name: str) -> int | None:
+        """A field of decimal digits; None where it is missing or empty."""
+        value = self.form.get(name, "")
+        if not value:
+            return None
+        if _WHOLE.fullmatch(value) is None:
+            raise WebhookError(f"{name} is not a whole number")
+        return int(value)
 
     @property
-    def final(self) -> bool:
-        return self.status in FINAL_STATUSES
+    def call_id(self) -> str:
+        return self.identifier("CallSid")
+
+    @property
+    def expected(self) -> str:
+        """The reference, of webhooks that are only asked for with one."""
+        if self.reference is None:
+            raise WebhookError("the address has no reference in it")
+        return self.reference
 
 
-class CallStatus:
-    """The latest known status of one call, whatever the order and number of deliveries."""
-
-    def __init__(self) -> None:
-        self.latest: CallStatusUpdate | None = None
-
-    def apply(self, update: CallStatusUpdate) -> bool:
-        """Take an update if it is news: later than the latest, which must not be final. Returns whether it was."""
-        if self.latest is not None and (self.latest.final or update.sequence <= self.latest.sequence):
-            return False
-        self.latest = update
-        return True
+def _voice(told: _Told) -> tuple[CarrierFact, ...]:
+    more = {name: value for name, value in told.form.items() if name not in ("CallSid", "From", "To")}
+    return (IncomingCall(told.call_id, told.text("From"), told.text("To"), more),)
 
 
-def parse_webhook(body: bytes) -> dict[str, str]:
-    """The fields of a webhook's form body (or query); of a repeated field the last value.
-
-    Raises `WebhookError` for what is not a form.
-    """
-    fields = parse_form(body)
-    if fields is None:
-        raise WebhookError("the request's body is not a form")
-    return dict(fields)
+def _instructions(told: _Told) -> tuple[CarrierFact, ...]:
+    return (InstructionsWanted(told.call_id, told.expected),)
 
 
-def inbound_call(form: Mapping[str, str]) -> InboundCall:
-    """The call that a voice webhook announces. Raises `WebhookError`."""
-    return InboundCall(
-        call_id=check_call_id(_required(form, "CallSid")),
-        caller=_required(form, "From"),
-        callee=_required(form, "To"),
-        parameters=dict(form),
+def _status(told: _Told) -> tuple[CarrierFact, ...]:
+    """Final statuses repeat who answered, in case the message about that was lost."""
+    status = told.text("CallStatus")
+    if status not in _PROGRESS:
+        raise WebhookError("CallStatus is not a status that is documented")
+    progress = CallProgress(
+        call_id=told.call_id,
+        progress=_PROGRESS[status],
+        reference=told.reference,
+        order=told.number("SequenceNumber"),
+        reason=status,
+        sip_code=told.number("SipResponseCode"),
+        duration=told.number("CallDuration"),
     )
+    if progress.final and told.form.get("AnsweredBy"):
+        return (_detection(told), progress)
+    return (progress,)
 
 
-def call_status_update(form: Mapping[str, str]) -> CallStatusUpdate:
-    """What a call status callback says. Raises `WebhookError`."""
-    status = _required(form, "CallStatus")
-    if status not in _STATUSES:
-        raise WebhookError("CallStatus is not a status that Twilio documents")
-    sequence = _number(form, "SequenceNumber")
-    if sequence is None:
-        raise WebhookError("SequenceNumber is missing: is this a call progress event?")
-    return CallStatusUpdate(
-        call_id=check_call_id(_required(form, "CallSid")),
-        status=status,
-        sequence=sequence,
-        duration=_number(form, "CallDuration"),
-        sip_code=_number(form, "SipResponseCode"),
+def _amd(told: _Told) -> tuple[CarrierFact, ...]:
+    detection = _detection(told)
+    verdict = told.text("AnsweredBy")
+    if not verdict.startswith("machine_end"):
+        return (detection,)
+    return (detection, GreetingEnded(told.call_id, verdict == "machine_end_beep", told.reference))
+
+
+def _detection(told: _Told) -> MachineDetection:
+    verdict = told.text("AnsweredBy")
+    kind = "machine" if verdict.startswith("machine_") else _ANSWERED_BY.get(verdict, "unknown")
+    return MachineDetection(told.call_id, kind, told.reference)
+
+
+def _stream(told: _Told) -> tuple[CarrierFact, ...]:
+    event = told.text("StreamEvent")
+    if event != "stream-error":
+        return (Unremarkable("stream started or stopped"),)
+    reason = _URL.sub("(URL)", told.form.get("StreamError", ""))  # the stream's has its token in it
+    return (StreamFailed(told.call_id, scrub(reason) or "stream-error", told.reference),)
+
+
+def _transfer(told: _Told) -> tuple[CarrierFact, ...]:
+    """Where the caller's leg is over too, nothing waits for instructions."""
+    if "DialCallStatus" in told.form:
+        status = told.form["DialCallStatus"]
+        if status not in _TRANSFERS:
+            raise WebhookError("DialCallStatus is not a status that is documented")
+        result, reason = _TRANSFERS[status], status
+    else:
+        result, reason = _referral(told)
+    waiting = told.form.get("CallStatus", "in-progress") == "in-progress"
+    return (TransferEnded(told.call_id, told.expected, result, reason, waiting),)
+
+
+def _referral(told: _Told) -> tuple[Progress, str]:
+    """What the SIP codes say counts; the values of ``ReferCallStatus`` are documented by example only."""
+    status = told.text("ReferCallStatus")
+    accepted, notified = told.number("ReferSipResponseCode"), told.number("NotifySipResponseCode")
+    final = accepted if notified is None else notified
+    if final is None:
+        done = status in ("completed", "answered", "in-progress")
+    else:
+        done = 200 <= final < 300
+    if done:
+        return "completed", f"SIP {final or status[:20]}"
+    result = _TRANSFERS.get(status, "failed")
+    return ("failed" if result == "completed" else result), f"SIP {final or status[:20]}"
+
+
+def _recording(told: _Told) -> tuple[CarrierFact, ...]:
+    """The address is made here, not taken from the form, where the API's is known: whoever fetches it shows the
+    account's password there."""
+    status = told.text("RecordingStatus")
+    if status in ("in-progress", "paused", "stopped", "processing"):
+        return (Unremarkable(f"recording {status}"),)
+    call_id, recording_id = told.call_id, told.identifier("RecordingSid")
+    if status in _NO_RECORDING:
+        code = told.number("ErrorCode")
+        reason = _NO_RECORDING[status] + (f" ({code})" if code else "")
+        return (RecordingReady(call_id=call_id, recording_id=recording_id, url="", failed=reason),)
+    if status != "completed":
+        raise WebhookError("RecordingStatus is not a status that is documented")
+    if told.api_url is None:
+        url = told.text("RecordingUrl")
+    else:
+        account = told.identifier("AccountSid")
+        url = f"{told.api_url}{told.dialect.api}/Accounts/{account}/Recordings/{recording_id}"
+    url += ".wav?RequestedChannels=2" if told.number("RecordingChannels") == 2 else ".wav"
+    seconds = told.number("RecordingDuration")
+    return (RecordingReady(call_id=call_id, recording_id=recording_id, url=url, duration=seconds),)
+
+
+def _message(told: _Told) -> tuple[CarrierFact, ...]:
+    count = min(told.number("NumMedia") or 0, MAX_MEDIA)
+    message = IncomingMessage(
+        message_id=told.identifier("MessageSid"),
+        sender=told.text("From"),
+        recipient=told.text("To"),
+        text=told.form.get("Body", ""),
+        media=tuple(told.text(f"MediaUrl{number}") for number in range(count)),
     )
+    return (message,)
 
 
-def check_call_id(value: str) -> str:
-    """The value, if it is shaped like a call's SID (two capitals, 32 hexadecimal digits); else `WebhookError`."""
-    if _CALL_SID.fullmatch(value) is None:
-        raise WebhookError("CallSid is not two capitals and 32 hexadecimal digits")
-    return value
+def _message_status(told: _Told) -> tuple[CarrierFact, ...]:
+    status = told.text("MessageStatus")
+    if status not in _MESSAGES:
+        raise WebhookError("MessageStatus is not a status that is documented")
+    progress = _MESSAGES[status]
+    code = told.number("ErrorCode")
+    reason = status + (f" ({code})" if code else "") if progress == "failed" else ""
+    return (MessageProgress(message_id=told.identifier("MessageSid"), status=progress, reason=reason),)
 
 
-def stream_twiml(
-    url: str, parameters: Mapping[str, str] | None = None, action: str | None = None, *, allow_ws: bool = False
-) -> str:
-    """Connect the call to a bidirectional media stream.
-
-    ``parameters`` arrive with the stream's start message; ``action`` is the URL that Twilio asks for more TwiML when
-    the stream ends (without one the call ends then). ``allow_ws`` permits an unencrypted URL, for local development.
-
-    Raises `ConfigurationError` for a URL with a query (Twilio does not connect to those: error 31920) or not absolute
-    or not ``wss``, and for a parameter that is too long or that XML cannot hold.
-    """
-    match = _STREAM_URL.fullmatch(url)
-    if match is None:
-        raise ConfigurationError(f"stream URL {url!r} must be wss://host/path, without query: use parameters instead")
-    if match[1] != "wss" and not allow_ws:
-        raise ConfigurationError(f"stream URL {url!r} must be wss: Twilio connects to nothing else")
-    root = ElementTree.Element("Response")
-    connect = ElementTree.SubElement(root, "Connect")
-    if action is not None:
-        connect.set("action", action)
-    stream = ElementTree.SubElement(connect, "Stream", url=url)
-    for name, value in (parameters or {}).items():
-        if not name or len(name) + len(value) >= MAX_PARAMETER:
-            raise ConfigurationError(
-                f"stream parameter {name[:40]!r}: name and value must have 1 to {MAX_PARAMETER - 1} characters together"
-            )
-        ElementTree.SubElement(stream, "Parameter", name=name, value=value)
-    return _document(root)
-
-
-def reject_twiml(reason: Literal["busy", "rejected"] = "rejected") -> str:
-    """Do not answer the call: the caller hears a busy tone, or that the number is not in service."""
-    root = ElementTree.Element("Response")
-    ElementTree.SubElement(root, "Reject", reason=reason)
-    return _document(root)
-
-
-def say_and_hangup_twiml(text: str) -> str:
-    """Let Twilio's own voice say something, then end the call. Characters that XML cannot hold are left out."""
-    root = ElementTree.Element("Response")
-    ElementTree.SubElement(root, "Say").text = _NOT_XML.sub("", text)
-    ElementTree.SubElement(root, "Hangup")
-    return _document(root)
-
-
-def _document(root: ElementTree.Element) -> str:
-    text = ElementTree.tostring(root, encoding="unicode")
-    if _NOT_XML.search(text):
-        raise ConfigurationError("TwiML cannot hold control characters: remove them from URLs and parameters")
-    return f'<?xml version="1.0" encoding="UTF-8"?>{text}'
-
-
-def _required(form: Mapping[str, str], name: str) -> str:
-    if name not in form:
-        raise WebhookError(f"{name} is missing")
-    return form[name]
-
-
-def _number(form: Mapping[str, str], name: str) -> int | None:
-    """A field of decimal digits; None where it is missing or empty."""
-    value = form.get(name, "")
-    if not value:
-        return None
-    if not (value.isascii() and value.isdecimal() and len(value) <= 9):
-        raise WebhookError(f"{name} is not a whole number")
-    return int(value)
+_READERS: Mapping[str, Callable[[_Told], tuple[CarrierFact, ...]]] = {
+    "voice": _voice,
+    "instructions": _instructions,
+    "status": _status,
+    "amd": _amd,
+    "stream": _stream,
+    "transfer": _transfer,
+    "recording": _recording,
+    "message": _message,
+    "message-status": _message_status,
+}

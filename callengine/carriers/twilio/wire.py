@@ -43,7 +43,8 @@ class TwilioCodec:
     """The wire protocol of one media stream; a `callengine.ports.CarrierCodec`.
 
     ``tracks`` are those whose audio is wanted: ``inbound`` is the caller, ``outbound`` (on two-track forks) what the
-    caller hears; audio of other tracks is `Ignored`. ``max_message`` is in bytes.
+    caller hears; audio of other tracks is `Ignored`. ``max_message`` is in bytes. ``streams_named`` says whether every
+    message must name its stream, as Twilio's do (SignalWire's need not); a wrong name is never taken.
 
     Kinds of `BadMessage`: ``message too long``, ``binary message``, ``not UTF-8``, ``bad JSON``, ``nested too deep``,
     ``not an object``, ``missing field``, ``bad field``, ``bad base64``, ``wrong stream``, ``unsupported format``.
@@ -51,9 +52,12 @@ class TwilioCodec:
     ``mark`` or ``stop`` with `` before start``.
     """
 
-    def __init__(self, *, tracks: Iterable[str] = ("inbound",), max_message: int = MAX_MESSAGE) -> None:
+    def __init__(
+        self, *, tracks: Iterable[str] = ("inbound",), max_message: int = MAX_MESSAGE, streams_named: bool = True
+    ) -> None:
         self._tracks = frozenset(track.removesuffix("_track") for track in tracks)
         self._max_message = max_message
+        self._streams_named = streams_named
         self._stream_id: str | None = None
         self._usual_media = _usual_media(self._tracks)
         self._usual_end = b""
@@ -62,11 +66,12 @@ class TwilioCodec:
     def decode(self, text: bool, payload: bytes) -> CarrierEvent:
         """Understand one message; see `callengine.ports.CarrierCodec`."""
         if text and self._usual_end and payload.endswith(self._usual_end) and len(payload) <= self._max_message:
-            # Twilio's own spelling, key by key: nothing but the payload can stand between its beginning and its end.
+            # The usual spelling, key by key: nothing but the payload can stand between its beginning and its end.
             beginning = self._usual_media(payload)
-            if beginning is not None:
+            end = len(payload) - len(self._usual_end)
+            if beginning is not None and beginning.end() <= end:  # else they share a quotation mark
                 try:
-                    return a2b_base64(payload[beginning.end() : -len(self._usual_end)], strict_mode=True)
+                    return a2b_base64(payload[beginning.end() : end], strict_mode=True)
                 except Base64Error:
                     pass  # escaped perhaps (``\/``): let the parser see
         try:
@@ -76,22 +81,24 @@ class TwilioCodec:
 
     def media(self, audio: bytes) -> bytes:
         """The message that makes Twilio play ``audio``, of any length, in the stream's format."""
-        self._check_started("media")
+        self.stream_id("media")
         return self._media_prefix + b2a_base64(audio, newline=False) + b'"}}'
 
     def mark(self, name: str) -> bytes:
         """The message that asks for an echo when everything before it was played."""
-        self._check_started("mark")
+        self.stream_id("mark")
         return self._mark_prefix + json.dumps(name).encode() + b"}}"
 
     def clear(self) -> bytes:
         """The message that makes Twilio forget what it has not played. It then echoes every pending mark."""
-        self._check_started("clear")
+        self.stream_id("clear")
         return self._clear_message
 
-    def _check_started(self, what: str) -> None:
+    def stream_id(self, what: str) -> str:
+        """The name of the stream, for a message of this kind. Raises `CallEngineError` before its start was decoded."""
         if self._stream_id is None:
             raise CallEngineError(f"no {what} message can be written before the stream's start message was decoded")
+        return self._stream_id
 
     def _understand(self, message: dict[str, Any]) -> CarrierEvent:
         event = _text(message, "event")
@@ -100,7 +107,7 @@ class TwilioCodec:
         if event in ("media", "dtmf", "mark", "stop"):
             if self._stream_id is None:
                 return Ignored(f"{event} before start")
-            if _text(message, "streamSid") != self._stream_id:
+            if (self._streams_named or "streamSid" in message) and _text(message, "streamSid") != self._stream_id:
                 raise _Unusable("wrong stream", f"{event}: streamSid is another stream's")
             if event == "stop":
                 return StreamStopped()
@@ -141,7 +148,7 @@ class TwilioCodec:
     def _prepare(self, stream_id: str) -> None:
         self._stream_id = stream_id
         quoted = json.dumps(stream_id).encode()
-        self._usual_end = b'"},"streamSid":' + quoted + b"}"
+        self._usual_end = b'"},"streamSid":' + quoted + b"}" if self._streams_named else b'"}}'
         self._media_prefix = b'{"event":"media","streamSid":' + quoted + b',"media":{"payload":"'
         self._mark_prefix = b'{"event":"mark","streamSid":' + quoted + b',"mark":{"name":'
         self._clear_message = b'{"event":"clear","streamSid":' + quoted + b"}"
@@ -219,7 +226,7 @@ def _audio_format(start: dict[str, Any]) -> AudioFormat:
         return TELEPHONE
     announced = _object(start, "mediaFormat")
     encoding, rate, channels = (
-        _text(announced, "encoding"),
+        _text(announced, "encoding").lower(),
         _field(announced, "sampleRate"),
         announced.get("channels", 1),
     )

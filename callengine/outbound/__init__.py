@@ -1,0 +1,1 @@
+"""Calls that go out, and what a call asks of its carrier."""

@@ -1,0 +1,355 @@
+"""An outgoing call: from the request to its outcome, in one task of the engine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Literal, TypeAlias
+
+import attrs
+import trio
+
+from callengine.audio.clip import Clip
+from callengine.call.call import Call
+from callengine.cleanup import bounded_cleanup, single
+from callengine.errors import CallEngineError, CarrierError, CarrierFault, ConfigurationError, EngineStopped
+from callengine.masking import masked, scrub
+from callengine.outbound.state import DialResult, OutgoingState
+from callengine.outcome import Outcome
+from callengine.telephony import AnsweredBy, CallbackUrls, CarrierControl, CarrierFact, ConnectStream, NewLeg
+
+OnMachine: TypeAlias = Literal["hang up", "continue"]
+
+RING_MARGIN = 15.0
+"""Seconds beyond the ring time that a carrier has to say what came of it; Twilio adds up to 5 s of its own
+(https://www.twilio.com/docs/voice/api/call-resource, Timeout)."""
+STREAM_GRACE = 15.0
+"""Seconds after it was answered in which the media stream must have come."""
+AMD_GRACE = 2.0
+"""Seconds after the end of a call in which the verdict about who answered may still come."""
+END_GRACE = 5.0
+"""Seconds that the end of a leg and the end of its media stream, or our hang-up, may lie apart."""
+UNSURE_GRACE = 10.0
+"""Seconds in which a call whose request got no answer may still turn out to be there."""
+GREETING = 60.0
+"""Longest greeting of an answering machine that is waited for, in seconds."""
+GREETING_PAUSE = 2.5
+"""Seconds of silence after which a greeting is taken to be over, where the carrier does not say so: longer than the
+pauses in recorded greetings, which are read without stopping to think."""
+
+log = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class DialOutcome:
+    """What became of an outgoing call."""
+
+    result: DialResult
+    reason: str
+    """The carrier's own words or code, or ours where it has none."""
+    number: str = attrs.field(repr=False)
+    call_id: str | None
+    """The carrier's name for it; None where it never had one."""
+    answered_by: AnsweredBy | None
+    """None where that was not asked for, or not found out."""
+    message_left: bool
+    """Whether the message for answering machines was said to its end."""
+    started_at: float
+    """When it was dialled, on the engine's clock (seconds)."""
+    ended_at: float
+    call: Outcome | None
+    """How the conversation went; None where there was none."""
+    fault: CarrierFault | None = None
+    """Whose fault it is that the carrier would not dial: ``configuration`` will not go better the next time."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether a person, or a machine, took the call."""
+        return self.result in ("answered", "voicemail")
+
+
+@attrs.frozen(kw_only=True)
+class DialPlan:
+    """What shall happen with an outgoing call."""
+
+    carrier: str
+    number: str = attrs.field(repr=False)
+    sender: str = attrs.field(repr=False)
+    urls: CallbackUrls
+    ring_timeout: float = 30.0
+    max_duration: float | None = None
+    send_digits: str = attrs.field(default="", repr=False)
+    amd: bool = False
+    voicemail: str | Clip | None = None
+    on_machine: OnMachine = "hang up"
+    on_answered_by: Callable[[AnsweredBy], None] | None = attrs.field(default=None, repr=False)
+
+
+class OutboundCall:
+    """A call that was asked for. Made by `Engine.dial`, at once; what becomes of it is in `wait`."""
+
+    def __init__(self, plan: DialPlan, control: CarrierControl, stream: Callable[[], ConnectStream]) -> None:
+        self.plan = plan
+        self.stream = stream
+        """Makes the instruction that connects it, with a token of its own."""
+        self.call: Call | None = None
+        """The conversation, from the moment at which its media stream is there."""
+        self.state = OutgoingState()
+        self._control = control
+        self._news = trio.Event()
+        self._done = trio.Event()
+        self._outcome: DialOutcome | None = None
+        self._call_outcome: Outcome | None = None
+        self._failure: tuple[DialResult, str] | None = None
+        """Why there is no call, or none any more, where it is not the carrier who says so."""
+        self._fault: CarrierFault | None = None
+        self._hang_up: str | None = None
+        self._message_left = False
+        self._queueing = trio.CancelScope()
+        """Around the wait for its turn to be dialled."""
+        self._started_at = trio.current_time()
+
+    # --- for the application ----------------------------------------------------------------------------------------
+
+    @property
+    def number(self) -> str:
+        """Who is called."""
+        return self.plan.number
+
+    @property
+    def reference(self) -> str:
+        """The engine's name for it."""
+        return self.plan.urls.reference
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is known what became of it, or the engine was stopped."""
+        return self._done.is_set()
+
+    @property
+    def outcome(self) -> DialOutcome | None:
+        """What became of it; None where that is not known (yet)."""
+        return self._outcome
+
+    async def settled(self) -> None:
+        """Wait until it is over. Cancelling this does nothing to the call."""
+        await self._done.wait()
+
+    async def wait(self) -> DialOutcome:
+        """Wait until it is known what became of it. Cancelling this hangs the call up.
+
+        Raises `EngineStopped` where the engine stopped first.
+        """
+        try:
+            await self._done.wait()
+        except trio.Cancelled:
+            self.hang_up("nobody waits for the call any more")
+            raise
+        if self._outcome is None:
+            raise EngineStopped("the engine was stopped before it was known what became of the call")
+        return self._outcome
+
+    async def connected(self) -> Call | None:
+        """Wait for the conversation to begin; None where there will not be one."""
+        while self.call is None and not self._done.is_set():
+            await self._news.wait()
+        return self.call
+
+    def hang_up(self, reason: str = "the application hung up") -> None:
+        """End it, ringing or not; `wait` says when it is over. Does nothing where it is."""
+        if self._hang_up is None:
+            self._hang_up = reason
+            self._queueing.cancel()
+            self._changed()
+
+    # --- for the engine ---------------------------------------------------------------------------------------------
+
+    def note(self, fact: CarrierFact) -> None:
+        """The carrier says something of this call."""
+        before = self.state.answered_by
+        self.state.apply(fact)
+        if self.state.answered_by != before and self.state.answered_by is not None:
+            self._tell_answered_by(self.state.answered_by)
+        self._changed()
+
+    def began(self, call: Call) -> None:
+        """The conversation begins."""
+        self.call = call
+        self.state.connected(call.id)
+        self._changed()
+
+    def over(self, outcome: Outcome) -> None:
+        """The conversation is over."""
+        self._call_outcome = outcome
+        self._changed()
+
+    async def run(self, slot: AbstractAsyncContextManager[None]) -> None:
+        """Dial, and follow the call to its end. ``slot`` is held meanwhile."""
+        try:
+            async with AsyncExitStack() as stack:
+                with self._queueing:
+                    await stack.enter_async_context(slot)
+                self._started_at = trio.current_time()
+                if self._hang_up is None:
+                    await self._live()
+            self._settle()
+        except BaseException as error:
+            with bounded_cleanup(END_GRACE):
+                await self._end_leg()
+            if isinstance(single(error), Exception):  # a fault of ours is an outcome too
+                self._failure = ("failed", f"{type(single(error)).__name__} in the engine")
+                self._settle()
+            raise
+        finally:
+            self._done.set()
+            self._changed()
+
+    async def _live(self) -> None:
+        if not await self._dial():
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._meet_machine)
+            await self._follow()
+            nursery.cancel_scope.cancel()
+
+    async def _dial(self) -> bool:
+        """Ask the carrier; says whether there is a call, or may be."""
+        try:
+            call_id = await self._control.dial(self._leg())
+        except ConfigurationError as error:
+            self._failure, self._fault = ("failed", str(error)), "configuration"
+            return False
+        except CarrierError as error:
+            self._fault = error.fault
+            if error.fault == "unavailable" and await self._until(lambda: self.state.call_id is not None, UNSURE_GRACE):
+                self._fault = None  # it was done all the same: the carrier calls back about it
+                return True
+            self._failure = ("failed", str(error))
+            return False
+        self.state.call_id = self.state.call_id or call_id
+        self._changed()
+        return True
+
+    def _leg(self) -> NewLeg:
+        plan = self.plan
+        return NewLeg(
+            to=plan.number,
+            sender=plan.sender,
+            stream=self.stream(),
+            urls=plan.urls,
+            ring_timeout=plan.ring_timeout,
+            max_duration=plan.max_duration,
+            amd="off" if not plan.amd else "detect" if plan.voicemail is None else "message end",
+            send_digits=plan.send_digits,
+        )
+
+    async def _follow(self) -> None:
+        """Wait for the end, of whichever kind, and make sure that it is one."""
+        ring = self.plan.ring_timeout + RING_MARGIN
+        if not await self._until(lambda: self.state.answered or self.state.final is not None, ring):
+            self._failure = ("no answer", f"the carrier said nothing for {ring:g} s")
+        elif not await self._until(lambda: self.call is not None or self.state.final is not None, STREAM_GRACE):
+            self._failure = ("failed", self.state.stream_failure or f"no media stream within {STREAM_GRACE:g} s")
+        elif self.call is not None:
+            await self._until(lambda: self._call_outcome is not None or self.state.final is not None)
+            if self._hang_up is None and not await self._until(lambda: self._call_outcome is not None, END_GRACE):
+                self.call.finish("caller", "the carrier says that the call is over")
+        if self._hang_up is not None or self._failure is not None:
+            await self._end_leg()
+        if self.call is not None:
+            await self._until(lambda: self._call_outcome is not None, END_GRACE, or_hang_up=False)
+        if self.plan.amd and self.state.answered and self._hang_up is None:
+            await self._until(lambda: self.state.answered_by is not None, AMD_GRACE)
+
+    async def _meet_machine(self) -> None:
+        """Where a machine answers: leave the message once it records, or hang up, or let the program talk to it."""
+        await self._until(lambda: self.state.machine, or_hang_up=False)
+        message = self.plan.voicemail
+        if message is None and self.plan.on_machine == "continue":
+            return
+        await self._until(lambda: self.call is not None, or_hang_up=False)
+        assert self.call is not None
+        kind = "a fax" if self.state.answered_by == "fax" else "an answering machine"
+        if message is None or self.state.answered_by == "fax":
+            self.hang_up(f"{kind} answered")
+            return
+        self.call.dismiss_program(f"{kind} answered")
+        await self._greeting_over(self.call)
+        self._message_left = await self.call.leave_message(message)
+
+    async def _greeting_over(self, call: Call) -> None:
+        async def silence(scope: trio.CancelScope) -> None:
+            await call.caller_silent_for(GREETING_PAUSE)
+            scope.cancel()
+
+        with trio.move_on_after(GREETING):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(silence, nursery.cancel_scope)
+                await self._until(lambda: self.state.greeting_over, or_hang_up=False)
+                nursery.cancel_scope.cancel()
+
+    async def _end_leg(self) -> None:
+        """Hang up, in the way in which the call is; it must not stay behind."""
+        if self.call is not None:
+            if self._call_outcome is None:
+                await self.call.hang_up(self._hang_up or "the engine was stopped")
+            return
+        if self.state.call_id is None or self.state.final is not None:
+            return
+        try:
+            await self._control.hang_up(self.state.call_id)
+        except CallEngineError as error:
+            log.warning("a call to %s could not be hung up: %s", masked(self.number), error)
+        else:
+            await self._until(lambda: self.state.final is not None, END_GRACE, or_hang_up=False)
+
+    def _settle(self) -> None:
+        hung_up = self._hang_up is not None
+        result = self.state.result(hung_up=hung_up)
+        reason = ""
+        if self._failure is not None and not self.state.final:
+            result, reason = self._failure
+        if result is None:
+            result = "canceled" if hung_up else "failed"
+        final = self.state.final
+        if result == "canceled":
+            reason = self._hang_up or ""
+        if not reason and final is not None:
+            reason = final.reason or (f"SIP {final.sip_code}" if final.sip_code else "")
+        if not reason and self._call_outcome is not None:
+            reason = self._call_outcome.reason
+        self._outcome = DialOutcome(
+            result=result,
+            reason=scrub(reason or self._hang_up or ""),
+            number=self.number,
+            call_id=self.state.call_id,
+            answered_by=self.state.answered_by,
+            message_left=self._message_left,
+            started_at=self._started_at,
+            ended_at=trio.current_time(),
+            call=self._call_outcome,
+            fault=self._fault,
+        )
+        log.info("outgoing call to %s: %s%s", masked(self.number), result, f" ({reason})" if reason else "")
+
+    def _tell_answered_by(self, answered_by: AnsweredBy) -> None:
+        if self.plan.on_answered_by is not None:
+            try:
+                self.plan.on_answered_by(answered_by)
+            except Exception:
+                log.exception("the function for who answered the call to %s failed", masked(self.number))
+
+    def _changed(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
+
+    async def _until(
+        self, condition: Callable[[], bool], seconds: float = float("inf"), *, or_hang_up: bool = True
+    ) -> bool:
+        """Wait for the condition; says whether it came. Our own hang-up counts as everything coming."""
+        with trio.move_on_after(seconds):
+            while not (condition() or (or_hang_up and self._hang_up is not None)):
+                await self._news.wait()
+            return True
+        return False

@@ -1,0 +1,382 @@
+"""The switchboard: what carriers tell and ask, and which call it concerns."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import attrs
+import httpx
+import trio
+
+from callengine.audio.clip import Clip
+from callengine.brain.agent import Agent
+from callengine.call.call import Call
+from callengine.errors import CallEngineError, ConfigurationError, EngineStopped, NotSupported
+from callengine.masking import masked
+from callengine.observers import Observers
+from callengine.outbound.calls import END_GRACE, RING_MARGIN, STREAM_GRACE, DialPlan, OnMachine, OutboundCall
+from callengine.outbound.pace import Pace
+from callengine.outbound.references import References, Seen
+from callengine.programs import Cast, Program, Programs
+from callengine.reach import check_target
+from callengine.server.host import Host, Offer, Told
+from callengine.server.tokens import TokenStore
+from callengine.server.trust import base_url, stream_parameters, stream_url
+from callengine.telephony import (
+    AnsweredBy,
+    CallbackUrls,
+    CallProgress,
+    Carrier,
+    CarrierControl,
+    CarrierFact,
+    ConnectStream,
+    IncomingCall,
+    IncomingMessage,
+    Instruction,
+    InstructionsWanted,
+    MessageProgress,
+    NewMessage,
+    RecordingReady,
+    Refuse,
+    StreamFailed,
+    TransferEnded,
+)
+
+DECIDE = 10.0
+"""Seconds in which an incoming call is decided about, and a message's listener has answered."""
+
+BUSY = "All our lines are busy. Please call again in a few minutes."
+FAULT = "I'm sorry, we cannot take your call right now. Please call again later."
+
+log = logging.getLogger(__name__)
+
+
+@attrs.frozen
+class Plan:
+    """What a call runs, and how it came about. Travels with the call, from its offer on."""
+
+    cast: Cast
+    outbound: OutboundCall | None = None
+    came_back: str = ""
+    """Why the caller is back from a transfer."""
+    parameters: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """The application's own, for the program."""
+
+
+@attrs.frozen
+class _Expected:
+    """What a carrier was told, and may ask again, or tell the end of."""
+
+    carrier: str
+    plan: Plan
+    instruction: Instruction
+
+
+class Owner(Host, Protocol):
+    """The engine, as its switchboard sees it."""
+
+    @property
+    def address(self) -> str:
+        """Its own host and port, for development without a public URL."""
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The calls that are going on."""
+
+    @property
+    def room(self) -> bool:
+        """Whether there may be one call more."""
+
+    async def load(self, cast: Cast) -> None:
+        """Load what a call of this cast needs. Raises `ConfigurationError`."""
+
+
+class Switchboard:
+    """Lives as long as the engine serves. ``nursery`` is for what it does on its own."""
+
+    def __init__(
+        self,
+        owner: Owner,
+        programs: Programs,
+        tokens: TokenStore,
+        observers: Observers,
+        http: Callable[[], httpx.AsyncClient],
+        nursery: trio.Nursery,
+        pace: Pace,
+    ) -> None:
+        self._owner = owner
+        self._programs = programs
+        self._tokens = tokens
+        self._observers = observers
+        self._http = http
+        self._nursery = nursery
+        self._pace = pace
+        self._controls: dict[str, CarrierControl] = {}
+        self._expected = References[_Expected]()
+        self._seen = Seen()
+        self.outgoing: dict[str, OutboundCall] = {}
+        """Calls that were asked for and are not over, by their references."""
+
+    @property
+    def _carriers(self) -> Mapping[str, Carrier]:
+        return self._owner.carriers
+
+    # --- names and commands -----------------------------------------------------------------------------------------
+
+    def new_name(self) -> str:
+        """A name that nobody can guess."""
+        return self._expected.new()
+
+    def urls(self, carrier: str, reference: str) -> CallbackUrls:
+        """Where this carrier calls back about what the reference names. Raises `ConfigurationError`."""
+        return CallbackUrls(base_url(self._owner, carrier, self._owner.address), reference)
+
+    def control(self, carrier: str) -> CarrierControl:
+        """A carrier's commands. Raises `ConfigurationError` where it cannot be given any."""
+        if carrier not in self._controls:
+            self._controls[carrier] = self._carriers[carrier].control(self._http())
+        return self._controls[carrier]
+
+    @contextmanager
+    def expecting(self, carrier: str, plan: Plan, instruction: Instruction, lifetime: float) -> Iterator[CallbackUrls]:
+        """While, and after, a leg is told to do something: what comes of it concerns this plan."""
+        reference = self._expected.new()
+        self._expected.put(reference, _Expected(carrier, plan, instruction), lifetime)
+        try:
+            yield self.urls(carrier, reference)
+        except BaseException:
+            self._expected.pop(reference)
+            raise
+
+    def start(self, work: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Do something on its own. What it raises is logged, and harms nobody."""
+        self._nursery.start_soon(self._safely, work, *arguments)
+
+    async def _safely(self, work: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        try:
+            await work(*arguments)
+        except* CallEngineError as group:
+            log.warning("%s", "; ".join(str(error) for error in group.exceptions))
+        except* Exception as group:
+            log.error("something on the switchboard failed", exc_info=group)
+
+    # --- calls that come in -----------------------------------------------------------------------------------------
+
+    async def offer(self, carrier: str, call: IncomingCall) -> Offer | Refuse:
+        """Decide what a call that comes in runs."""
+        await trio.lowlevel.checkpoint()
+        if not self._owner.room:
+            log.warning("refused a call: %d calls are going on (max_calls)", len(self._owner.calls))
+            return Refuse(BUSY)
+        try:
+            cast = await self._programs.of(call)
+            if not isinstance(cast, Refuse):
+                await self._owner.load(cast)
+        except Exception:  # the application's own function
+            log.exception("a call from %s was refused: nobody could decide what it runs", masked(call.caller))
+            return Refuse(FAULT)
+        if isinstance(cast, Refuse):
+            return cast
+        return Offer(carrier, call.caller, call.callee, "inbound", call.call_id, Plan(cast))
+
+    async def _answer(self, carrier: str, call: IncomingCall) -> None:
+        """The same, for a carrier that wants it as a command."""
+        with trio.move_on_after(DECIDE) as bound:
+            decision = await self.offer(carrier, call)
+        if bound.cancelled_caught:
+            log.warning("a call of %s was not taken: no decision about it within %g s", carrier, DECIDE)
+            decision = Refuse()
+        instruction = decision if isinstance(decision, Refuse) else self._connect(decision)
+        await self.control(carrier).instruct(call.call_id, instruction, self.urls(carrier, call.call_id))
+
+    def _connect(self, offer: Offer, lifetime: float | None = None) -> ConnectStream:
+        """The instruction that brings a leg's media here."""
+        url = stream_url(self._owner, offer.carrier, self._tokens.issue(offer, lifetime), self._owner.address)
+        return ConnectStream(url, stream_parameters(offer.caller, offer.callee))
+
+    # --- calls that go out --------------------------------------------------------------------------------------------
+
+    async def dial(
+        self,
+        to: str,
+        program: Program | None = None,
+        *,
+        agent: Agent | None = None,
+        sender: str | None = None,
+        carrier: str | None = None,
+        ring_timeout: float = 30.0,
+        amd: bool = False,
+        voicemail: str | Clip | None = None,
+        on_machine: OnMachine = "hang up",
+        on_answered_by: Callable[[AnsweredBy], None] | None = None,
+        max_duration: float | None = None,
+        send_digits: str = "",
+        parameters: Mapping[str, str] | None = None,
+    ) -> OutboundCall:
+        """Call somebody; see `callengine.Engine.dial`."""
+        number = check_target(to)
+        recipe = self._carriers[self._dialling(carrier)]
+        control = self.control(recipe.name)
+        amd = amd or voicemail is not None
+        if amd and not recipe.capabilities.amd:
+            raise ConfigurationError(f"{recipe.name} cannot tell machines from people: leave out amd and voicemail")
+        if not 5 <= ring_timeout <= 600:
+            raise ConfigurationError(f"ring_timeout is {ring_timeout:g}: carriers ring for 5 to 600 seconds")
+        shown = sender or recipe.sender
+        if shown is None:
+            raise ConfigurationError(
+                f"whose number shall it show? Give the carrier {recipe.name!r} a sender, or pass sender="
+            )
+        shown = check_target(shown)
+        program = agent if program is None else program
+        cast = self._programs.default if program is None else self._cast(program, agent)
+        await self._owner.load(cast)
+        reference = self._expected.new()
+
+        def stream() -> ConnectStream:
+            patience = ring_timeout + RING_MARGIN + STREAM_GRACE
+            data = Plan(cast, call, parameters=parameters or {})
+            # Telnyx opens the stream while the telephone rings, and starts it when somebody answers.
+            offer = Offer(recipe.name, shown, number, "outbound", data=data, start_within=patience)
+            return self._connect(offer, patience)
+
+        plan = DialPlan(
+            carrier=recipe.name,
+            number=number,
+            sender=shown,
+            urls=self.urls(recipe.name, reference),
+            ring_timeout=ring_timeout,
+            max_duration=max_duration,
+            send_digits=send_digits,
+            amd=amd,
+            voicemail=voicemail,
+            on_machine=on_machine,
+            on_answered_by=on_answered_by,
+        )
+        call = OutboundCall(plan, control, stream)
+        self.outgoing[reference] = call  # before the request leaves: a callback may be faster than its answer
+        self._nursery.start_soon(self._run, call)
+        return call
+
+    def _cast(self, program: Program, agent: Agent | None) -> Cast:
+        return self._programs.cast(program, None if program is agent else agent)
+
+    def _dialling(self, carrier: str | None) -> str:
+        if self._owner.is_draining():
+            raise EngineStopped("the engine is draining: it dials nobody any more")
+        if carrier is not None:
+            if carrier not in self._carriers:
+                raise ConfigurationError(f"no carrier is named {carrier!r}: there are {', '.join(self._carriers)}")
+            if not self._carriers[carrier].capabilities.dial:
+                raise NotSupported(carrier, "call anybody")
+            return carrier
+        able = [
+            name
+            for name, recipe in self._carriers.items()
+            if recipe.capabilities.dial and recipe.missing_for_commands() is None
+        ]
+        if not able:
+            missing = [f"{name}: {recipe.missing_for_commands()}" for name, recipe in self._carriers.items()]
+            raise ConfigurationError(f"no carrier can dial; {'; '.join(missing)}")
+        return able[0]
+
+    async def _run(self, call: OutboundCall) -> None:
+        try:
+            await self._safely(call.run, self._pace.slot())
+        finally:
+            del self.outgoing[call.reference]
+
+    # --- what carriers tell and ask -----------------------------------------------------------------------------------
+
+    def instructions(self, carrier: str, fact: InstructionsWanted | TransferEnded) -> Told | None:
+        """What a leg that was given commands about shall do now."""
+        if isinstance(fact, TransferEnded):
+            return self._take_back(carrier, fact)
+        call = self.outgoing.get(fact.reference)
+        if call is not None and call.plan.carrier == carrier:
+            call.note(fact)
+            return Told(call.stream(), call.plan.urls)
+        expected = self._expected.get(fact.reference)
+        if expected is None or expected.carrier != carrier:
+            log.warning("%s asked what to do with a call that is not known (any more)", carrier)
+            return None
+        return Told(expected.instruction, self.urls(carrier, fact.reference))
+
+    def _take_back(self, carrier: str, fact: TransferEnded) -> Told | None:
+        """Where a transfer failed, the caller comes back to the program that he was with."""
+        expected = self._expected.pop(fact.reference)
+        if expected is None or expected.carrier != carrier or fact.result == "completed" or not fact.waiting:
+            return None
+        log.info("call %s: the transfer ended: %s; the caller comes back", fact.call_id, fact.result)
+        plan = attrs.evolve(expected.plan, outbound=None, came_back=fact.result)
+        offer = Offer(carrier, call_id=fact.call_id, data=plan)
+        return Told(self._connect(offer), self.urls(carrier, fact.call_id))
+
+    async def _reconnect(self, carrier: str, call_id: str, told: Told) -> None:
+        await self.control(carrier).instruct(call_id, told.instruction, told.urls)
+
+    def note(self, carrier: str, fact: CarrierFact) -> None:
+        """Take note of what a carrier tells."""
+        match fact:
+            case IncomingCall():
+                if self._seen.first(f"{carrier} call {fact.call_id}"):
+                    self.start(self._answer, carrier, fact)
+            case TransferEnded():
+                if self._carriers[carrier].capabilities.instructed == "command":
+                    told = self._take_back(carrier, fact)
+                    if told is not None:
+                        self.start(self._reconnect, carrier, fact.call_id, told)
+            case IncomingMessage():
+                if self._seen.first(f"{carrier} message {fact.message_id}"):
+                    self.start(self._receive_message, carrier, attrs.evolve(fact, carrier=carrier))
+            case RecordingReady():
+                self.start(self._observers.recording_ready, attrs.evolve(fact, carrier=carrier), DECIDE)
+            case MessageProgress():
+                self.start(self._observers.message_progressed, fact, DECIDE)
+            case _:
+                self._note_leg(carrier, fact)
+
+    def _note_leg(self, carrier: str, fact: Any) -> None:
+        """Something of a leg: of an outgoing call, or of one that is going on."""
+        reference, call_id = getattr(fact, "reference", None), getattr(fact, "call_id", None)
+        call = self.outgoing.get(reference or "")
+        if call is None and call_id is not None:
+            call = next((each for each in self.outgoing.values() if each.state.call_id == call_id), None)
+        if call is not None:
+            call.note(fact)
+        elif isinstance(fact, CallProgress) and fact.final:
+            self.start(self._end_stragglers, carrier, fact.call_id)
+        if isinstance(fact, StreamFailed):
+            log.warning("%s could not open a media stream of call %s: %s", carrier, fact.call_id, fact.reason)
+
+    async def _end_stragglers(self, carrier: str, call_id: str) -> None:
+        """A leg is over, and its media stream should be too."""
+        await trio.sleep(END_GRACE)
+        for call in self._owner.calls:
+            if call.id == call_id and call.carrier == carrier:
+                call.finish("caller", "the carrier says that the call is over")
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+
+    async def send_message(self, to: str, text: str, *, sender: str | None = None, carrier: str | None = None) -> str:
+        """Send a text message; see `callengine.Engine.send_message`."""
+        able = [name for name, recipe in self._carriers.items() if recipe.capabilities.messages]
+        name = carrier or next((name for name in able if self._carriers[name].missing_for_commands() is None), None)
+        if name is None or name not in able:
+            raise ConfigurationError(f"no carrier with its keys sends messages: {', '.join(able) or 'none can'}")
+        shown = sender or self._carriers[name].sender
+        if shown is None:
+            raise ConfigurationError(f"whose number shall it show? Give the carrier {name!r} a sender, or pass sender=")
+        urls = self.urls(name, self.new_name())
+        return await self.control(name).send_message(
+            NewMessage(to=check_target(to), sender=check_target(shown), text=text, urls=urls)
+        )
+
+    async def _receive_message(self, carrier: str, message: IncomingMessage) -> None:
+        """Tell the application, and send what it answers."""
+        answer = await self._observers.message_received(message, DECIDE)
+        if answer:
+            await self.send_message(message.sender, answer, sender=message.recipient, carrier=carrier)
