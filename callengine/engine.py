@@ -30,7 +30,7 @@ from callengine.fetching import fetch
 from callengine.journal import Journal, JournalSettings
 from callengine.loading import PartsLoader, Progress
 from callengine.observers import DeliveryListener, MessageListener, Observers, RecordingListener
-from callengine.outbound.calls import OnMachine, OutboundCall
+from callengine.outbound.calls import END_GRACE, OnMachine, OutboundCall
 from callengine.outbound.leg import EngineLeg
 from callengine.outbound.pace import Pace
 from callengine.outbound.switchboard import Plan, Switchboard
@@ -239,14 +239,17 @@ class Engine:
             door = partial(serve_front_door, self, running.app, running.tokens, bind=self.host, port=self.port)
             bound = await nursery.start(door)
             self.port = bound[0][1]
-            for carrier in self.carriers.values():
+            listening = [("http", host, port) for host, port in bound]
+            for name, carrier in self.carriers.items():
                 if isinstance(carrier, SelfServing):
-                    bound += await nursery.start(carrier.serve, partial(self._take_unannounced, carrier))
+                    more = await nursery.start(carrier.serve, partial(self._take_unannounced, carrier))
+                    listening += [(name, host, port) for host, port in more]
+                    bound += more
             if signals:
                 await nursery.start(self._watch_signals, nursery.cancel_scope)
             await self._load_known(running.loader)
-            for host, port in bound:
-                line = f"listening on http://{f'[{host}]' if ':' in host else host}:{port}"
+            for scheme, host, port in listening:
+                line = f"listening on {scheme}://{f'[{host}]' if ':' in host else host}:{port}"
                 if signals:  # this engine is the program
                     print(line, flush=True)
                 else:
@@ -345,10 +348,10 @@ class Engine:
         """Take no new calls, let the live ones finish for ``drain_timeout`` seconds, then end them politely; then
         `serve` returns. Idempotent."""
         self._draining = True
-        if self._running is not None:
-            for outgoing in self._running.board.outgoing.values():
-                if outgoing.call is None:
-                    outgoing.hang_up("the engine is draining")
+        outgoing = () if self._running is None else tuple(self._running.board.outgoing.values())
+        for dialled in outgoing:
+            if dialled.call is None:
+                dialled.hang_up("the engine is draining")
         if self._calls:
             self._idle = trio.Event()
             with trio.move_on_after(self.drain_timeout):
@@ -360,6 +363,9 @@ class Engine:
             # the carrier's close, a story's grace, and a listener's
             with trio.move_on_after(self.settings.goodbye + 2 * self.settings.story_grace):
                 await self._idle.wait()
+        with trio.move_on_after(2 * END_GRACE):  # for the hang-up, and for the carrier's last word, which is an outcome
+            for dialled in outgoing:
+                await dialled.settled()
         self._stop.set()
 
     # --- what the server asks -----------------------------------------------------------------------------------------
@@ -423,10 +429,11 @@ class Engine:
         running = self._run_time()
         offer = offer or Offer(carrier)
         plan = offer.data if isinstance(offer.data, Plan) else Plan(self._programs.default)
+        offer = attrs.evolve(offer, data=plan)
         cast = plan.cast if not plan.came_back else _welcomed_back(plan.cast)
         if recipe.capabilities.instructed != "stream":
             number = offer.caller if offer.direction == "outbound" else offer.callee
-            leg = EngineLeg(running.board, recipe, connection.stream.call_id, plan, cast.agent, number)
+            leg = EngineLeg(running.board, recipe, connection.stream.call_id, offer, cast.agent, number)
             connection = attrs.evolve(connection, leg=leg)
         setup = CallSetup(
             agent=cast.agent,

@@ -297,7 +297,7 @@ class NewLeg:
     ring_timeout: float = 30.0
     max_duration: float | None = None
     amd: Literal["off", "detect", "message end"] = "off"
-    """``message end`` also wants to know when a machine's greeting is over."""
+    """``message end`` also wants to know when a machine's greeting is over, where the carrier tells that as well."""
     send_digits: str = attrs.field(default="", repr=False)
     """Keys to press as soon as it is answered (an extension); ``w`` waits half a second, ``W`` a second."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
@@ -71,6 +71,8 @@ class Call(Telephone):
         self._leg = connection.leg
         self._program = trio.CancelScope()
         """Around the program: an answering machine is not for it."""
+        self.may_leave: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+        """Waited for before the program's own hang-up."""
         self._handed_over = False
         """Whether the carrier's leg goes on without this call."""
         self._handing_over = False
@@ -168,6 +170,7 @@ class Call(Telephone):
     async def _tell(self, story: Story) -> None:
         with self._program:
             await self._child("story", partial(tell, story, self, self._setup.services.story_threads))
+            await self.may_leave()
             self.finish("agent", "the story ended")
 
     async def _announce(self) -> None:
@@ -435,7 +438,11 @@ class Call(Telephone):
         self._line.conductor.interrupt()
 
     async def hang_up(self, reason: str = "the agent hung up") -> None:
-        """End the call. What is still being said is cut: wait for `say` first."""
+        """End the call. What is still being said is cut: wait for `say` first.
+
+        A call that was dialled with a message for machines ends when it is known that a person answered.
+        """
+        await self.may_leave()
         self.finish("agent", reason)
         await trio.lowlevel.checkpoint()
 

@@ -249,15 +249,17 @@ class Line:
         """
         settings = self._setup.settings
         left = settings.goodbye if polite else settings.cleanup
-        if not self._stopped and (handed_over or self._commanded):
-            begun = trio.current_time()
-            with bounded_cleanup(settings.goodbye):
-                if handed_over or await self._hang_up():
-                    await self._carrier_closes()
-            left = max(settings.cleanup, begun + left - trio.current_time())
-        with bounded_cleanup(left):
-            await self._connection.socket.aclose(1000, "")
-        self._connection.socket.close_nowait()
+        try:
+            if not self._stopped and (handed_over or self._commanded):
+                begun = trio.current_time()
+                with bounded_cleanup(settings.goodbye):
+                    if handed_over or await self._hang_up():
+                        await self._carrier_closes()
+                left = max(settings.cleanup, begun + left - trio.current_time())
+            with bounded_cleanup(left):
+                await self._connection.socket.aclose(1000, "")
+        finally:
+            self._connection.socket.close_nowait()
 
     @property
     def codec(self) -> CarrierCodec:

@@ -198,7 +198,7 @@ class Telephone:
         if how == "command" and self._leg is not None and self._leg.commanded:
             await self._while_it_lasts(partial(self._leg.send_dtmf, digits))
         elif how == "socket" and isinstance(self._line.codec, KeyCodec):
-            await self._line.press(digits, self._line.codec)
+            await self._while_it_lasts(partial(self._line.press, digits, self._line.codec))
         else:
             rate = self._line.audio_format.sample_rate
             await self.say(Clip(dtmf_tones(digits, rate), rate), interruptible=False)

@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 import trio
 
-from callengine.carriers.twilio.carrier import AUTH_TOKEN_VARIABLE
+from callengine.carriers.found import candidates
 from callengine.cli.main import FAILED, OK
 from callengine.cli.requirements import requirements
 from callengine.errors import CallEngineError, ConfigurationError
@@ -126,16 +126,24 @@ def _language_model() -> Iterator[Finding]:
 
 
 def _carrier() -> Iterator[Finding]:
-    for variable, what in (
-        (AUTH_TOKEN_VARIABLE, "the auth token of your Twilio account, from its console"),
-        (PUBLIC_URL_VARIABLE, "the https:// address at which Twilio reaches this machine"),
-    ):
-        if not os.environ.get(variable):
-            yield Finding("note", f"{variable} is not set: calls of Twilio are refused", f"set it to {what}")
-        elif variable == PUBLIC_URL_VARIABLE and not _is_public_url(os.environ[variable]):
-            yield Finding("problem", f"{variable} is set, and is no public URL", f"set it to {what}")
+    what = "the https:// address at which carriers reach this machine, or serve with --tunnel"
+    if not os.environ.get(PUBLIC_URL_VARIABLE):
+        yield Finding("note", f"{PUBLIC_URL_VARIABLE} is not set: calls are refused", f"set it to {what}")
+    elif not _is_public_url(os.environ[PUBLIC_URL_VARIABLE]):
+        yield Finding("problem", f"{PUBLIC_URL_VARIABLE} is set, and is no public URL", f"set it to {what}")
+    else:
+        yield Finding("ok", f"{PUBLIC_URL_VARIABLE} is set")
+    carriers = candidates()
+    usable = [carrier for carrier in carriers if carrier.missing_configuration() is None]
+    for carrier in usable:
+        missing = carrier.missing_for_commands()
+        if missing is None:
+            yield Finding("ok", f"{carrier.name}: keys to take calls, and to call, transfer and write")
         else:
-            yield Finding("ok", f"{variable} is set")
+            yield Finding("note", f"{carrier.name}: keys to take calls; it cannot call, transfer or hang up", missing)
+    if not usable:
+        needed = "; ".join(f"{carrier.name}: {carrier.missing_configuration()}" for carrier in carriers)
+        yield Finding("note", "no carrier has its keys here, so no call can come in", needed)
 
 
 def _is_public_url(url: str) -> bool:

@@ -32,6 +32,11 @@ END_GRACE = 5.0
 """Seconds that the end of a leg and the end of its media stream, or our hang-up, may lie apart."""
 UNSURE_GRACE = 10.0
 """Seconds in which a call whose request got no answer may still turn out to be there."""
+ASKING = 120.0
+"""Seconds that a request to dial may take in all: four attempts, and the pauses that a carrier asks for."""
+VERDICT = 15.0
+"""Seconds from the answer in which a program that wants to hang up waits for the verdict about who answered. Carriers
+take about four for a person (https://www.twilio.com/docs/voice/answering-machine-detection)."""
 GREETING = 60.0
 """Longest greeting of an answering machine that is waited for, in seconds."""
 GREETING_PAUSE = 2.5
@@ -103,6 +108,8 @@ class OutboundCall:
         self._call_outcome: Outcome | None = None
         self._failure: tuple[DialResult, str] | None = None
         """Why there is no call, or none any more, where it is not the carrier who says so."""
+        self._no_media: str | None = None
+        """Why somebody who answered was never heard."""
         self._fault: CarrierFault | None = None
         self._hang_up: str | None = None
         self._message_left = False
@@ -176,8 +183,20 @@ class OutboundCall:
     def began(self, call: Call) -> None:
         """The conversation begins."""
         self.call = call
+        if self.plan.voicemail is not None:
+            call.may_leave = self._verdict
         self.state.connected(call.id)
+        if self._hang_up is not None or self.ended:  # nobody waits for it any more
+            call.finish("agent", self._hang_up or "the call was given up before it was answered")
         self._changed()
+
+    async def _verdict(self) -> None:
+        """Wait until it is known whether a machine answered: a program that was done with its greeting must not hang up
+        on the message. Where one did, the program is dismissed meanwhile."""
+        left = self.call.started_at + VERDICT - trio.current_time() if self.call is not None else 0.0
+        await self._until(lambda: self.state.answered_by is not None, max(left, 0.0))
+        if self.state.machine and self._hang_up is None:
+            await trio.sleep_forever()
 
     def over(self, outcome: Outcome) -> None:
         """The conversation is over."""
@@ -200,6 +219,8 @@ class OutboundCall:
             if isinstance(single(error), Exception):  # a fault of ours is an outcome too
                 self._failure = ("failed", f"{type(single(error)).__name__} in the engine")
                 self._settle()
+            elif self._hang_up is not None:  # its end was decided before the engine's
+                self._settle()
             raise
         finally:
             self._done.set()
@@ -216,20 +237,45 @@ class OutboundCall:
     async def _dial(self) -> bool:
         """Ask the carrier; says whether there is a call, or may be."""
         try:
-            call_id = await self._control.dial(self._leg())
+            await self._ask()
         except ConfigurationError as error:
             self._failure, self._fault = ("failed", str(error)), "configuration"
             return False
         except CarrierError as error:
             self._fault = error.fault
-            if error.fault == "unavailable" and await self._until(lambda: self.state.call_id is not None, UNSURE_GRACE):
+            if error.fault == "unavailable" and await self._named():
                 self._fault = None  # it was done all the same: the carrier calls back about it
                 return True
             self._failure = ("failed", str(error))
             return False
-        self.state.call_id = self.state.call_id or call_id
         self._changed()
         return True
+
+    async def _ask(self) -> None:
+        """Request the call. An engine that stops meanwhile waits a moment for the answer: a leg whose name nobody knows
+        cannot be hung up."""
+
+        async def hurry(patience: trio.CancelScope) -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                patience.deadline = min(patience.deadline, trio.current_time() + END_GRACE)
+
+        try:
+            async with trio.open_nursery() as nursery:
+                with bounded_cleanup(ASKING) as patience:
+                    nursery.start_soon(hurry, patience)
+                    call_id = await self._control.dial(self._leg())
+                    self.state.call_id = self.state.call_id or call_id
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise single(group) from None
+        if patience.cancelled_caught:
+            raise CarrierError(self.plan.carrier, f"no answer within {ASKING:g} s", fault="unavailable")
+
+    async def _named(self) -> bool:
+        """Wait for the carrier to call back about a request that it has not answered; says whether it did."""
+        return await self._until(lambda: self.state.call_id is not None, UNSURE_GRACE, or_hang_up=False)
 
     def _leg(self) -> NewLeg:
         plan = self.plan
@@ -249,18 +295,24 @@ class OutboundCall:
         ring = self.plan.ring_timeout + RING_MARGIN
         if not await self._until(lambda: self.state.answered or self.state.final is not None, ring):
             self._failure = ("no answer", f"the carrier said nothing for {ring:g} s")
-        elif not await self._until(lambda: self.call is not None or self.state.final is not None, STREAM_GRACE):
-            self._failure = ("failed", self.state.stream_failure or f"no media stream within {STREAM_GRACE:g} s")
+        elif not await self._until(self._met, STREAM_GRACE):
+            self._no_media = f"no media stream within {STREAM_GRACE:g} s"
+        elif self.call is None and self.state.stream_failure and self._hang_up is None:
+            self._no_media = self.state.stream_failure
         elif self.call is not None:
             await self._until(lambda: self._call_outcome is not None or self.state.final is not None)
             if self._hang_up is None and not await self._until(lambda: self._call_outcome is not None, END_GRACE):
                 self.call.finish("caller", "the carrier says that the call is over")
-        if self._hang_up is not None or self._failure is not None:
+        if self._hang_up is not None or self._failure is not None or self._no_media is not None:
             await self._end_leg()
         if self.call is not None:
             await self._until(lambda: self._call_outcome is not None, END_GRACE, or_hang_up=False)
         if self.plan.amd and self.state.answered and self._hang_up is None:
             await self._until(lambda: self.state.answered_by is not None, AMD_GRACE)
+
+    def _met(self) -> bool:
+        """Whether somebody who answered is heard, or never will be."""
+        return self.call is not None or self.state.final is not None or bool(self.state.stream_failure)
 
     async def _meet_machine(self) -> None:
         """Where a machine answers: leave the message once it records, or hang up, or let the program talk to it."""
@@ -270,6 +322,8 @@ class OutboundCall:
             return
         await self._until(lambda: self.call is not None, or_hang_up=False)
         assert self.call is not None
+        if self.call.ended:  # a verdict that comes too late to do anything about it
+            return
         kind = "a fax" if self.state.answered_by == "fax" else "an answering machine"
         if message is None or self.state.answered_by == "fax":
             self.hang_up(f"{kind} answered")
@@ -308,8 +362,13 @@ class OutboundCall:
         hung_up = self._hang_up is not None
         result = self.state.result(hung_up=hung_up)
         reason = ""
+        call = self._call_outcome
+        if call is None and self.call is not None:  # a story that outlives its call by much
+            call = self.call.outcome
         if self._failure is not None and not self.state.final:
             result, reason = self._failure
+        if self._no_media is not None and self.call is None:
+            result, reason = "failed", self._no_media
         if result is None:
             result = "canceled" if hung_up else "failed"
         final = self.state.final
@@ -317,8 +376,8 @@ class OutboundCall:
             reason = self._hang_up or ""
         if not reason and final is not None:
             reason = final.reason or (f"SIP {final.sip_code}" if final.sip_code else "")
-        if not reason and self._call_outcome is not None:
-            reason = self._call_outcome.reason
+        if not reason and call is not None:
+            reason = call.reason
         self._outcome = DialOutcome(
             result=result,
             reason=scrub(reason or self._hang_up or ""),
@@ -328,7 +387,7 @@ class OutboundCall:
             message_left=self._message_left,
             started_at=self._started_at,
             ended_at=trio.current_time(),
-            call=self._call_outcome,
+            call=call,
             fault=self._fault,
         )
         log.info("outgoing call to %s: %s%s", masked(self.number), result, f" ({reason})" if reason else "")

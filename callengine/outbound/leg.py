@@ -28,7 +28,8 @@ from callengine.telephony import (
 from callengine.turns.digits import DigitSettings
 
 if TYPE_CHECKING:
-    from callengine.outbound.switchboard import Plan, Switchboard
+    from callengine.outbound.switchboard import Switchboard
+    from callengine.server.host import Offer
 
 BRIEFING = 60.0
 """Seconds in which somebody who was called, and answered, must have said whether he takes the call: more than a caller
@@ -40,15 +41,15 @@ TRANSFER_MARGIN = 60.0
 
 
 class EngineLeg:
-    """A call's leg; see `callengine.telephony.Leg`. ``number`` is the account's own in this call."""
+    """A call's leg; see `callengine.telephony.Leg`. ``offer`` says whose it is, ``number`` is the account's own."""
 
     def __init__(
-        self, board: Switchboard, carrier: Carrier, call_id: str, plan: Plan, agent: Agent, number: str
+        self, board: Switchboard, carrier: Carrier, call_id: str, offer: Offer, agent: Agent, number: str
     ) -> None:
         self._board = board
         self._carrier = carrier
         self._call_id = call_id
-        self._plan = plan
+        self._offer = offer
         self._agent = agent
         self._number = number
 
@@ -75,8 +76,14 @@ class EngineLeg:
 
     async def _instruct(self, instruction: Instruction, timeout: float) -> None:
         lifetime = timeout + TRANSFER_MARGIN
-        with self._board.expecting(self._carrier.name, self._plan, instruction, lifetime) as urls:
-            await self._control.instruct(self._call_id, instruction, urls)
+        try:
+            with self._board.expecting(self._offer, instruction, lifetime) as urls:
+                await self._control.instruct(self._call_id, instruction, urls)
+        except CarrierError as error:
+            if self.capabilities.instructed == "command" and error.fault not in ("gone", "unavailable"):
+                # several commands, of which the first stops the stream
+                self._board.start(self._board.bring_back, self._offer, self._call_id)
+            raise
 
     @asynccontextmanager
     async def consult(self, to: str, *, briefing: str, timeout: float) -> AsyncIterator[Human]:
@@ -100,11 +107,13 @@ class EngineLeg:
     async def join(self, other_id: str) -> None:
         """Put this leg and another one together."""
         room = JoinRoom(self._board.new_name())
-        with self._board.expecting(self._carrier.name, self._plan, room, TRANSFER_MARGIN) as urls:
+        with self._board.expecting(self._offer, room, TRANSFER_MARGIN) as urls:
             try:
                 await self._control.join(self._call_id, other_id, room, urls)
-            except CarrierError:
+            except (CarrierError, trio.Cancelled) as error:
                 self._board.start(self._dismiss, other_id)  # who may be in the room already, alone
+                if isinstance(error, CarrierError) and self.capabilities.instructed == "command":
+                    self._board.start(self._board.bring_back, self._offer, self._call_id)
                 raise
 
     async def _dismiss(self, call_id: str) -> None:
@@ -160,7 +169,7 @@ class Human:
         outcome = self._call.outcome
         if self._talk.answer is None and outcome is not None and not outcome.answered:
             raise TransferFailed(outcome.result, outcome.reason)
-        raise TransferFailed("declined")
+        raise TransferFailed("no answer" if self._call.call is None else "declined")
 
     async def join(self) -> None:
         """Put the caller and him together."""

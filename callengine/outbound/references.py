@@ -28,6 +28,7 @@ class References(Generic[T]):
     def put(self, reference: str, about: T, lifetime: float) -> None:
         """Remember what it is about, for ``lifetime`` seconds."""
         self._forget_expired()
+        self._known.pop(reference, None)  # put again, it is the newest
         while len(self._known) >= self._limit:
             self._known.popitem(last=False)
         self._known[reference] = (trio.current_time() + lifetime, about)

@@ -49,7 +49,8 @@ class OutgoingState:
                     self.answered_by = fact.answered_by
             case GreetingEnded():
                 self.greeting_over = True
-                self.answered_by = self.answered_by or "machine"
+                if self.answered_by in (None, "unknown"):
+                    self.answered_by = "machine"
             case InstructionsWanted():
                 self.answered = True  # carriers ask what to do with somebody when he has picked up
             case StreamFailed():

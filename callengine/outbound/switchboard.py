@@ -14,7 +14,7 @@ import trio
 from callengine.audio.clip import Clip
 from callengine.brain.agent import Agent
 from callengine.call.call import Call
-from callengine.errors import CallEngineError, ConfigurationError, EngineStopped, NotSupported
+from callengine.errors import CallEngineError, CarrierError, ConfigurationError, EngineStopped, NotSupported
 from callengine.masking import masked
 from callengine.observers import Observers
 from callengine.outbound.calls import END_GRACE, RING_MARGIN, STREAM_GRACE, DialPlan, OnMachine, OutboundCall
@@ -48,6 +48,9 @@ from callengine.telephony import (
 DECIDE = 10.0
 """Seconds in which an incoming call is decided about, and a message's listener has answered."""
 
+STOPPING = 1.0
+"""Seconds in which a media stream that a carrier was told to stop has stopped."""
+
 BUSY = "All our lines are busy. Please call again in a few minutes."
 FAULT = "I'm sorry, we cannot take your call right now. Please call again later."
 
@@ -70,8 +73,8 @@ class Plan:
 class _Expected:
     """What a carrier was told, and may ask again, or tell the end of."""
 
-    carrier: str
-    plan: Plan
+    offer: Offer
+    """Whose call it is: with its plan, for a caller who comes back."""
     instruction: Instruction
 
 
@@ -141,14 +144,18 @@ class Switchboard:
         return self._controls[carrier]
 
     @contextmanager
-    def expecting(self, carrier: str, plan: Plan, instruction: Instruction, lifetime: float) -> Iterator[CallbackUrls]:
-        """While, and after, a leg is told to do something: what comes of it concerns this plan."""
+    def expecting(self, offer: Offer, instruction: Instruction, lifetime: float) -> Iterator[CallbackUrls]:
+        """While, and after, a leg is told to do something: what comes of it concerns this call.
+
+        A command that got no answer may have been done, so that the carrier may still ask.
+        """
         reference = self._expected.new()
-        self._expected.put(reference, _Expected(carrier, plan, instruction), lifetime)
+        self._expected.put(reference, _Expected(offer, instruction), lifetime)
         try:
-            yield self.urls(carrier, reference)
-        except BaseException:
-            self._expected.pop(reference)
+            yield self.urls(offer.carrier, reference)
+        except CallEngineError as error:
+            if not (isinstance(error, CarrierError) and error.fault == "unavailable"):
+                self._expected.pop(reference)
             raise
 
     def start(self, work: Callable[..., Awaitable[object]], *arguments: Any) -> None:
@@ -223,6 +230,8 @@ class Switchboard:
         amd = amd or voicemail is not None
         if amd and not recipe.capabilities.amd:
             raise ConfigurationError(f"{recipe.name} cannot tell machines from people: leave out amd and voicemail")
+        if amd and send_digits:
+            raise ConfigurationError("either send_digits or amd and voicemail: carriers do not look for machines then")
         if not 5 <= ring_timeout <= 600:
             raise ConfigurationError(f"ring_timeout is {ring_timeout:g}: carriers ring for 5 to 600 seconds")
         shown = sender or recipe.sender
@@ -234,6 +243,7 @@ class Switchboard:
         program = agent if program is None else program
         cast = self._programs.default if program is None else self._cast(program, agent)
         await self._owner.load(cast)
+        self._check_dialling()  # loading takes its time
         reference = self._expected.new()
 
         def stream() -> ConnectStream:
@@ -264,9 +274,12 @@ class Switchboard:
     def _cast(self, program: Program, agent: Agent | None) -> Cast:
         return self._programs.cast(program, None if program is agent else agent)
 
-    def _dialling(self, carrier: str | None) -> str:
+    def _check_dialling(self) -> None:
         if self._owner.is_draining():
             raise EngineStopped("the engine is draining: it dials nobody any more")
+
+    def _dialling(self, carrier: str | None) -> str:
+        self._check_dialling()
         if carrier is not None:
             if carrier not in self._carriers:
                 raise ConfigurationError(f"no carrier is named {carrier!r}: there are {', '.join(self._carriers)}")
@@ -294,26 +307,36 @@ class Switchboard:
     def instructions(self, carrier: str, fact: InstructionsWanted | TransferEnded) -> Told | None:
         """What a leg that was given commands about shall do now."""
         if isinstance(fact, TransferEnded):
-            return self._take_back(carrier, fact)
+            return self._take_back(carrier, fact, self._expected.get(fact.reference))  # it may ask again
         call = self.outgoing.get(fact.reference)
         if call is not None and call.plan.carrier == carrier:
             call.note(fact)
             return Told(call.stream(), call.plan.urls)
         expected = self._expected.get(fact.reference)
-        if expected is None or expected.carrier != carrier:
+        if expected is None or expected.offer.carrier != carrier:
             log.warning("%s asked what to do with a call that is not known (any more)", carrier)
             return None
         return Told(expected.instruction, self.urls(carrier, fact.reference))
 
-    def _take_back(self, carrier: str, fact: TransferEnded) -> Told | None:
+    def _take_back(self, carrier: str, fact: TransferEnded, expected: _Expected | None) -> Told | None:
         """Where a transfer failed, the caller comes back to the program that he was with."""
-        expected = self._expected.pop(fact.reference)
-        if expected is None or expected.carrier != carrier or fact.result == "completed" or not fact.waiting:
+        if expected is None or expected.offer.carrier != carrier or fact.result == "completed" or not fact.waiting:
             return None
-        log.info("call %s: the transfer ended: %s; the caller comes back", fact.call_id, fact.result)
-        plan = attrs.evolve(expected.plan, outbound=None, came_back=fact.result)
-        offer = Offer(carrier, call_id=fact.call_id, data=plan)
-        return Told(self._connect(offer), self.urls(carrier, fact.call_id))
+        return self._back(expected.offer, fact.call_id, fact.result)
+
+    def _back(self, offer: Offer, call_id: str, why: str) -> Told:
+        log.info("call %s: the transfer ended: %s; the caller comes back", call_id, why)
+        assert isinstance(offer.data, Plan)
+        plan = attrs.evolve(offer.data, outbound=None, came_back=why)
+        offer = attrs.evolve(offer, call_id=call_id, data=plan, start_within=None)
+        return Told(self._connect(offer), self.urls(offer.carrier, call_id))
+
+    async def bring_back(self, offer: Offer, call_id: str) -> None:
+        """After a transfer that the carrier refused: where it cost the caller his stream, he comes back."""
+        await trio.sleep(STOPPING)
+        live = {(call.carrier, call.id) for call in self._owner.calls if not call.ended}
+        if (offer.carrier, call_id) not in live:
+            await self._reconnect(offer.carrier, call_id, self._back(offer, call_id, "failed"))
 
     async def _reconnect(self, carrier: str, call_id: str, told: Told) -> None:
         await self.control(carrier).instruct(call_id, told.instruction, told.urls)
@@ -326,7 +349,7 @@ class Switchboard:
                     self.start(self._answer, carrier, fact)
             case TransferEnded():
                 if self._carriers[carrier].capabilities.instructed == "command":
-                    told = self._take_back(carrier, fact)
+                    told = self._take_back(carrier, fact, self._expected.pop(fact.reference))
                     if told is not None:
                         self.start(self._reconnect, carrier, fact.call_id, told)
             case IncomingMessage():
@@ -343,6 +366,8 @@ class Switchboard:
         """Something of a leg: of an outgoing call, or of one that is going on."""
         reference, call_id = getattr(fact, "reference", None), getattr(fact, "call_id", None)
         call = self.outgoing.get(reference or "")
+        if call is not None and call.plan.carrier != carrier:
+            return
         if call is None and call_id is not None:
             call = next((each for each in self.outgoing.values() if each.state.call_id == call_id), None)
         if call is not None:

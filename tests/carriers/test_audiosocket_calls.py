@@ -117,9 +117,9 @@ async def test_the_agent_hangs_up_by_a_message(call_lab):
 
 async def test_the_same_over_a_real_connection(live_call_lab):
     live_call_lab.llm.replies("At eight.")
-    async with live_call_lab.dial(AGENT, carrier="audiosocket") as caller:
-        await caller.hears("How can I help?")
-        await caller.says("A table for two, please.")
+    async with live_call_lab.dial(Agent(prompt="Be brief.", greeting="Hello!"), carrier="audiosocket") as caller:
+        await caller.hears("Hello!")
+        await caller.says("When?")
         await caller.hears("At eight.")
     assert live_call_lab.outcomes[-1].turns[1].complete
 

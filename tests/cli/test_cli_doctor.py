@@ -23,7 +23,9 @@ def test_a_sound_machine_has_no_problem(tmp_path: Path) -> None:
     assert "problem" not in ran.output
     for part in ("Python 3.", "packages of the core", "'local'", "weights", "language model", "voice activity"):
         assert part in ran.output
-    assert "TWILIO_AUTH_TOKEN is not set" in ran.output
+    assert "no carrier has its keys here" in ran.output
+    assert "set TWILIO_AUTH_TOKEN" in ran.output
+    assert "set PLIVO_AUTH_TOKEN" in ran.output
 
 
 def test_secrets_are_never_printed(tmp_path: Path) -> None:
@@ -33,7 +35,8 @@ def test_secrets_are_never_printed(tmp_path: Path) -> None:
         "OPENAI_API_KEY": "sk-f00dfeed",
     }
     ran = run("doctor", "--port", free_port(), cwd=tmp_path, **secrets)
-    assert "TWILIO_AUTH_TOKEN is set" in ran.output
+    assert "twilio: keys to take calls; it cannot call" in ran.output
+    assert "set TWILIO_ACCOUNT_SID" in ran.output
     assert "CALLENGINE_PUBLIC_URL is set" in ran.output
     assert "OPENAI_API_KEY is set" in ran.output
     assert not any(secret in ran.output + ran.errors for secret in secrets.values())

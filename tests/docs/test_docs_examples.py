@@ -22,7 +22,7 @@ def load(folder: str, name: str):
 
 def test_every_example_is_run_here():
     names = {path.name for path in EXAMPLES.iterdir() if path.is_dir()}
-    assert names == {"agent", "reminder", "survey", "narrow_job", "beside_an_app"}
+    assert names == {"agent", "asterisk", "reminder", "survey", "narrow_job", "beside_an_app"}
     for name in names:
         assert len((EXAMPLES / name / "README.md").read_text().splitlines()) <= 5
 
@@ -89,3 +89,11 @@ async def test_the_application_beside_the_engine_sees_the_calls(live_call_lab):
             answer = await client.get(f"http://127.0.0.1:{engine.port}/calls")
     assert answer.json() == example.calls
     assert "ended by caller" in example.calls[0]
+
+
+async def test_the_agent_behind_an_asterisk_answers(call_lab):
+    example = load("asterisk", "pbx")
+    async with call_lab.dial(example.agent, carrier="audiosocket") as caller:
+        await caller.hears("Hotel Trio, good evening!")
+    assert list(example.engine.carriers) == ["audiosocket"]
+    call_lab.assert_nothing_left()

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from callengine import Agent, JournalSettings
+from callengine.testing.clouds import Answers, Busy, Machine
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,6 +59,43 @@ async def test_the_story_that_asks_for_digits_and_a_number_is_a_call(call_lab):
     call_lab.assert_nothing_left()
 
 
+@pytest.mark.parametrize(("phone", "said"), [(Answers(), "answered"), (Busy(), "busy"), (Machine(), "voicemail")])
+async def test_somebody_is_called(call_lab, capsys, phone, said):
+    scope: dict[str, object] = {}
+    exec(PROGRAMS[1], scope)
+    exec(PROGRAMS[3], scope)
+    async with call_lab.network(scope["reminder"]) as network, trio.open_nursery() as nursery:
+        network.phone("+12025550123", phone)
+        nursery.start_soon(scope["remind"], network.engine)
+        if not isinstance(phone, Busy):
+            person = await network.answered("+12025550123")
+            await person.hears("Please call us back." if isinstance(phone, Machine) else "at eight tonight?")
+    assert capsys.readouterr().out.startswith(said)
+    call_lab.assert_nothing_left()
+
+
+@pytest.mark.parametrize("phone", [Answers(), Busy()])
+async def test_a_caller_is_put_through_or_told_that_nobody_is_free(call_lab, phone):
+    scope: dict[str, object] = {}
+    exec(PROGRAMS[4], scope)
+    async with call_lab.network(scope["desk"], agent=scope["agent"]) as network:
+        network.phone("+12025550199", phone)
+        caller = network.rings()
+        await caller.hears("find somebody for you.")
+        if isinstance(phone, Busy):
+            await caller.hears("I have sent you a text message.")
+            assert [text.text for text in network.cloud.texts] == ["We call you back today. Chez Trio"]
+        else:
+            human = await network.answered("+12025550199")
+            await human.hears("a wedding for eighty. Will you take the call?")
+            await human.presses("1")
+            await human.hears("putting you through.")
+            await human.waits(1)
+            await human.says("Weddings, good evening.")
+            await caller.hears("Weddings, good evening.")
+    call_lab.assert_nothing_left()
+
+
 async def test_the_agent_of_the_page_on_turn_taking_can_be_called(call_lab):
     page = (ROOT / "docs" / "turn_taking.md").read_text(encoding="utf-8")
     scope: dict[str, object] = {}
@@ -72,7 +110,7 @@ async def test_the_agent_of_the_page_on_turn_taking_can_be_called(call_lab):
 def test_the_virtual_time_test_runs_alone_under_plain_pytest(tmp_path):
     agent = PROGRAMS[0].replace("trio.run(engine.serve)", "")
     (tmp_path / "my_agent.py").write_text(agent, encoding="utf-8")
-    (tmp_path / "test_my_agent.py").write_text(PROGRAMS[3], encoding="utf-8")
+    (tmp_path / "test_my_agent.py").write_text(PROGRAMS[5], encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_my_agent.py"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -88,7 +126,7 @@ async def test_a_call_can_be_looked_at_afterwards(call_lab, tmp_path, monkeypatc
         await caller.hears("Hello!")
         await caller.says("A table, please.")
         await caller.hears("For how many?")
-    exec(PROGRAMS[4], {})
+    exec(PROGRAMS[6], {})
     name = call_lab.call.id
     assert (tmp_path / "calls" / f"{name}.html").read_text(encoding="utf-8").startswith("<!")
     assert (tmp_path / "calls" / f"{name}.wav").stat().st_size > 50_000

@@ -10,7 +10,7 @@ import trio
 
 from callengine import Agent, ConfigurationError
 from callengine.errors import EngineStopped, NotSupported
-from callengine.testing.clouds import Answers, Busy, Declines, Machine, Manners, RingsOut, Unreachable
+from callengine.testing.clouds import Answers, Busy, Declines, Machine, Manners, NetworkSettings, RingsOut, Unreachable
 
 PERSON, OTHER = "+15005550101", "+15005550102"
 HELLO = Agent(greeting="Hello, this is Chez Trio.")
@@ -135,6 +135,40 @@ async def test_a_message_is_left_when_the_machine_records(call_lab, carrier):
     assert found == ["machine"]
     assert outcome.call.reason == "left a message on an answering machine"
     call_lab.assert_nothing_left()
+
+
+async def test_a_program_that_is_done_with_the_greeting_does_not_hang_up_on_the_message(call_lab, carrier):
+    async def story(call):
+        await call.say("Hello, will you come tonight?")
+        await call.listen(timeout=2)
+        await call.hang_up("answered")
+
+    async with call_lab.network(story, carrier=carrier) as network:
+        network.phone(PERSON, Machine(greeting="We are not at home. Leave a message after the beep."))
+        call = await network.engine.dial(PERSON, voicemail="Please call us back.")
+        machine = await network.answered(PERSON)
+        await machine.hears("Please call us back.")
+        outcome = await call.wait()
+
+    assert (outcome.result, outcome.message_left) == ("voicemail", True)
+    call_lab.assert_nothing_left()
+
+
+async def test_a_person_is_hung_up_on_as_soon_as_it_is_known_that_it_is_one(call_lab):
+    async def story(call):
+        await call.say("Hello.")
+        await call.hang_up()
+
+    async with call_lab.network(story, times=NetworkSettings(human=4.0)) as network:
+        network.phone(PERSON, Answers(after=1))
+        outcome = await (await network.engine.dial(PERSON, voicemail="Please call us back.")).wait()
+        network.phone(OTHER, Answers(after=1, taken_for="unknown"))
+        network.cloud._deliveries.manners = Manners(lose=lambda webhook: "/amd/" in webhook.url)
+        never = await (await network.engine.dial(OTHER, voicemail="Please call us back.")).wait()
+
+    assert (outcome.result, outcome.answered_by) == ("answered", "human")
+    assert outcome.call.duration == pytest.approx(4.0, abs=0.2)
+    assert never.call.duration == pytest.approx(15.0, abs=0.2)
 
 
 async def test_a_machine_is_hung_up_on_where_there_is_no_message(call_lab, carrier):
@@ -380,6 +414,7 @@ async def test_draining_hangs_up_what_rings_and_dials_nobody(call_lab):
         ({"carrier": "nobody"}, "no carrier is named 'nobody'"),
         ({"ring_timeout": 1}, "5 to 600"),
         ({"sender": "me"}, "E.164"),
+        ({"send_digits": "1", "voicemail": "Hello"}, "either send_digits or amd"),
         ({"carrier": "audiosocket"}, "audiosocket cannot call anybody"),
     ],
 )

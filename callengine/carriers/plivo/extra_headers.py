@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from callengine.carriers.plivo.frames import is_unicode
+from callengine.carriers.fields import is_unicode
 from callengine.errors import ConfigurationError
 
 MAX_LENGTH = 512

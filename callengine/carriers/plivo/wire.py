@@ -16,8 +16,8 @@ from binascii import a2b_base64, b2a_base64
 from typing import Any
 
 from callengine.audio.format import TELEPHONE, AudioFormat, Encoding
+from callengine.carriers.fields import Malformed, field, object_field, parse_frame, text_field
 from callengine.carriers.plivo import extra_headers
-from callengine.carriers.plivo.frames import Unusable, field, members, parse, text
 from callengine.errors import CallEngineError
 from callengine.ports import (
     BadMessage,
@@ -79,8 +79,8 @@ class PlivoCodec:
                 except Base64Error:
                     pass  # escaped perhaps (``\/``): let the parser see
         try:
-            event = self._understand(parse(text, payload, self._max_message))
-        except Unusable as problem:
+            event = self._understand(parse_frame(text, payload, self._max_message))
+        except Malformed as problem:
             return BadMessage(problem.kind, problem.detail)
         if isinstance(event, bytes):
             self._learn(payload)
@@ -113,7 +113,7 @@ class PlivoCodec:
             raise CallEngineError(f"no {what} message can be written before the stream's start message was decoded")
 
     def _understand(self, message: dict[str, Any]) -> CarrierEvent:
-        event = text(message, "event")
+        event = text_field(message, "event")
         if event == "start":
             return self._start(message)
         if event not in _EVENTS:
@@ -121,22 +121,22 @@ class PlivoCodec:
         if self._stream_id is None:
             return Ignored(f"{event} before start")
         if message.get("streamId", self._stream_id) != self._stream_id:
-            raise Unusable("wrong stream", f"{event}: streamId is another stream's")
+            raise Malformed("wrong stream", f"{event}: streamId is another stream's")
         if event == "media":
-            return _media(members(message, "media"))
+            return _media(object_field(message, "media"))
         if event == "dtmf":
-            return _digit(members(message, "dtmf"))
+            return _digit(object_field(message, "dtmf"))
         if event == "playedStream":
-            return MarkEchoed(text(message, "name"))
+            return MarkEchoed(text_field(message, "name"))
         return StreamStopped() if event == "stop" else Ignored("cleared")
 
     def _start(self, message: dict[str, Any]) -> CarrierEvent:
         if self._stream_id is not None:
             return Ignored("duplicate start")
-        start = members(message, "start")
+        start = object_field(message, "start")
         event = StreamStarted(
-            stream_id=text(start, "streamId"),
-            call_id=text(start, "callId"),
+            stream_id=text_field(start, "streamId"),
+            call_id=text_field(start, "callId"),
             audio_format=self._announced(start),
             parameters=extra_headers.read(message.get("extra_headers", start.get("extra_headers"))),
         )
@@ -147,13 +147,13 @@ class PlivoCodec:
         """What ``start.mediaFormat`` says; without one, what the stream was asked for."""
         if "mediaFormat" not in start:
             return self._audio_format
-        announced = members(start, "mediaFormat")
-        encoding, rate = text(announced, "encoding"), field(announced, "sampleRate")
+        announced = object_field(start, "mediaFormat")
+        encoding, rate = text_field(announced, "encoding"), field(announced, "sampleRate")
         if type(rate) is not int:
-            raise Unusable("bad field", "sampleRate is not a whole number")
+            raise Malformed("bad field", "sampleRate is not a whole number")
         known = _ENCODINGS.get(encoding.partition(";")[0])
         if known is None or AudioFormat(known, rate) not in CONTENT_TYPES.values():
-            raise Unusable("unsupported format", f"{encoding[:40]} at {str(rate)[:12]} Hz")
+            raise Malformed("unsupported format", f"{encoding[:40]} at {str(rate)[:12]} Hz")
         return AudioFormat(known, rate)
 
     def _prepare(self, stream_id: str, audio_format: AudioFormat) -> None:
@@ -184,17 +184,17 @@ class PlivoCodec:
 def _media(body: dict[str, Any]) -> CarrierEvent:
     track = body.get("track", "inbound")
     if not isinstance(track, str):
-        raise Unusable("bad field", "track is not text")
+        raise Malformed("bad field", "track is not text")
     if track != "inbound":
         return Ignored("other track")
     try:
-        return a2b_base64(text(body, "payload"), strict_mode=True)
+        return a2b_base64(text_field(body, "payload"), strict_mode=True)
     except ValueError as error:  # Base64Error is one; so is text that is not ASCII
-        raise Unusable("bad base64", str(error)) from None
+        raise Malformed("bad base64", str(error)) from None
 
 
 def _digit(body: dict[str, Any]) -> DtmfPressed:
-    digit = text(body, "digit")
+    digit = text_field(body, "digit")
     if digit not in _DIGITS:
-        raise Unusable("bad field", "digit is none of 0-9 * # A-D")
+        raise Malformed("bad field", "digit is none of 0-9 * # A-D")
     return DtmfPressed(digit)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from callengine.carriers.telnyx.fields import Malformed, field, object_field, optional_text, text_field
+from callengine.carriers.fields import Malformed, field, object_field, optional_text, text_field
 from callengine.telephony import IncomingMessage, MessageProgress
 
 _Status: TypeAlias = Literal["queued", "sent", "delivered", "failed"]

@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from callengine.carriers.telnyx.fields import Malformed, clean, object_field, optional_text, parse, text_field
+from callengine.carriers.fields import Malformed, clean, object_field, optional_text, parse, text_field
 from callengine.carriers.telnyx.messages import message_progress, received_message
 from callengine.carriers.telnyx.state import LegState, read_state
 from callengine.errors import WebhookError

@@ -15,6 +15,15 @@ from typing import Any
 
 from callengine.audio.convert import SILENCE
 from callengine.audio.format import AudioFormat
+from callengine.carriers.fields import (
+    Malformed,
+    clean,
+    field,
+    object_field,
+    optional_text,
+    parse_frame,
+    text_field,
+)
 from callengine.carriers.telnyx.audio import (
     FORMATS,
     ByteOrder,
@@ -23,15 +32,6 @@ from callengine.carriers.telnyx.audio import (
     announced_format,
     converter,
     swap,
-)
-from callengine.carriers.telnyx.fields import (
-    Malformed,
-    clean,
-    field,
-    object_field,
-    optional_text,
-    parse,
-    text_field,
 )
 from callengine.carriers.telnyx.reorder import Reorder
 from callengine.errors import CallEngineError
@@ -116,7 +116,7 @@ class TelnyxCodec:
                 else:
                     return self._in_order(int(usual[1]), audio)
         try:
-            event = self._understand(self._parse(text, payload))
+            event = self._understand(parse_frame(text, payload, self._max_message))
         except Malformed as problem:
             return BadMessage(problem.kind, problem.detail)
         if type(event) is bytes:
@@ -148,13 +148,6 @@ class TelnyxCodec:
     def _check_started(self, what: str) -> None:
         if self._stream_id is None:
             raise CallEngineError(f"no {what} message can be written before the stream's start message was decoded")
-
-    def _parse(self, text: bool, payload: bytes) -> dict[str, Any]:
-        if len(payload) > self._max_message:
-            raise Malformed("message too long", f"{len(payload)} bytes, at most {self._max_message} are taken")
-        if not text:
-            raise Malformed("binary message", f"{len(payload)} bytes")
-        return parse(payload)
 
     def _understand(self, message: dict[str, Any]) -> CarrierEvent:
         event = text_field(message, "event")

@@ -72,6 +72,9 @@ class TwilioControl:
 
         With ``send_digits`` Twilio does not look for machines, so ``amd`` is not asked for then. Digits are at most 32
         of 0-9 * # w W. Rings for whole seconds, at most 600; Twilio may add up to five.
+
+        Twilio tells either that a machine answered, as soon as it knows, or, once its greeting is over, both: the first
+        is asked for, so that nobody talks to the greeting meanwhile. ``amd="message end"`` brings no `GreetingEnded`.
         """
         form = [("To", leg.to), ("From", leg.sender), *self._instructions(leg.stream, leg.urls)]
         form += [("StatusCallback", leg.urls.to("status"))]
@@ -84,7 +87,7 @@ class TwilioControl:
                 raise self._rejected("digits to send at first must be 1 to 32 of 0-9 * # w W")
             form += [("SendDigits", leg.send_digits)]
         elif leg.amd != "off":
-            form += [("MachineDetection", "Enable" if leg.amd == "detect" else "DetectMessageEnd")]
+            form += [("MachineDetection", "Enable")]
             form += [("AsyncAmd", "true"), ("AsyncAmdStatusCallback", leg.urls.to("amd"))]
         return await self._create(f"{self._account}/Calls.json", form)
 

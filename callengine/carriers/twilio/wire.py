@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from callengine.audio.format import TELEPHONE, AudioFormat, Encoding
+from callengine.carriers.fields import Malformed, clean, field, object_field, parse_frame, text_field
 from callengine.errors import CallEngineError
 from callengine.ports import (
     BadMessage,
@@ -30,13 +31,6 @@ MAX_MESSAGE = 65_536
 _ENCODINGS: dict[str, Encoding] = {"audio/x-mulaw": "mulaw", "audio/x-alaw": "alaw", "audio/x-l16": "l16"}
 _LINEAR_RATES = frozenset({8000, 16000, 24000, 48000})
 _DIGITS = frozenset("0123456789*#ABCD")
-
-
-class _Unusable(Exception):
-    """Why a message cannot be used: becomes a `BadMessage`, so it must not quote the message (digits, tokens)."""
-
-    def __init__(self, kind: str, detail: str) -> None:
-        self.kind, self.detail = kind, detail
 
 
 class TwilioCodec:
@@ -75,8 +69,8 @@ class TwilioCodec:
                 except Base64Error:
                     pass  # escaped perhaps (``\/``): let the parser see
         try:
-            return self._understand(_parse(text, payload, self._max_message))
-        except _Unusable as problem:
+            return self._understand(parse_frame(text, payload, self._max_message))
+        except Malformed as problem:
             return BadMessage(problem.kind, problem.detail)
 
     def media(self, audio: bytes) -> bytes:
@@ -101,46 +95,46 @@ class TwilioCodec:
         return self._stream_id
 
     def _understand(self, message: dict[str, Any]) -> CarrierEvent:
-        event = _text(message, "event")
+        event = text_field(message, "event")
         if event == "start":
             return self._start(message)
         if event in ("media", "dtmf", "mark", "stop"):
             if self._stream_id is None:
                 return Ignored(f"{event} before start")
-            if (self._streams_named or "streamSid" in message) and _text(message, "streamSid") != self._stream_id:
-                raise _Unusable("wrong stream", f"{event}: streamSid is another stream's")
+            if (self._streams_named or "streamSid" in message) and text_field(message, "streamSid") != self._stream_id:
+                raise Malformed("wrong stream", f"{event}: streamSid is another stream's")
             if event == "stop":
                 return StreamStopped()
-            body = _object(message, event)
+            body = object_field(message, event)
             if event == "media":
                 return self._media(body)
-            return _digit(body) if event == "dtmf" else MarkEchoed(_text(body, "name"))
+            return _digit(body) if event == "dtmf" else MarkEchoed(text_field(body, "name"))
         return Ignored("connected" if event == "connected" else "unknown event")
 
     def _media(self, body: dict[str, Any]) -> CarrierEvent:
         track = body.get("track", "inbound")
         if not isinstance(track, str):
-            raise _Unusable("bad field", "track is not text")
+            raise Malformed("bad field", "track is not text")
         if track.removesuffix("_track") not in self._tracks:
             return Ignored("other track")
         try:
-            return a2b_base64(_text(body, "payload"), strict_mode=True)
+            return a2b_base64(text_field(body, "payload"), strict_mode=True)
         except ValueError as error:  # Base64Error is one; so is text that is not ASCII
-            raise _Unusable("bad base64", str(error)) from None
+            raise Malformed("bad base64", str(error)) from None
 
     def _start(self, message: dict[str, Any]) -> CarrierEvent:
         if self._stream_id is not None:
             return Ignored("duplicate start")
-        start = _object(message, "start")
-        stream_id = _text(message if "streamSid" in message else start, "streamSid")
+        start = object_field(message, "start")
+        stream_id = text_field(message if "streamSid" in message else start, "streamSid")
         if start.get("streamSid", stream_id) != stream_id:
-            raise _Unusable("wrong stream", "start names two streams")
-        parameters = _object(start, "customParameters") if "customParameters" in start else {}
+            raise Malformed("wrong stream", "start names two streams")
+        parameters = object_field(start, "customParameters") if "customParameters" in start else {}
         event = StreamStarted(
             stream_id=stream_id,
-            call_id=_text(start, "callSid"),
+            call_id=text_field(start, "callSid"),
             audio_format=_audio_format(start),
-            parameters={_clean(name): _text(parameters, name) for name in parameters},
+            parameters={clean(name): text_field(parameters, name) for name in parameters},
         )
         self._prepare(stream_id)
         return event
@@ -165,58 +159,10 @@ def _usual_media(tracks: Iterable[str]) -> Callable[[bytes], re.Match[bytes] | N
     return re.compile(pattern.encode()).match
 
 
-def _parse(text: bool, payload: bytes, limit: int) -> dict[str, Any]:
-    if len(payload) > limit:
-        raise _Unusable("message too long", f"{len(payload)} bytes, at most {limit} are taken")
-    if not text:
-        raise _Unusable("binary message", f"{len(payload)} bytes")
-    try:
-        message = json.loads(payload.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise _Unusable("not UTF-8", f"at byte {error.start}") from None
-    except ValueError as error:  # JSONDecodeError, and integers beyond Python's limit of digits
-        raise _Unusable("bad JSON", getattr(error, "msg", "number too long")) from None
-    except RecursionError:
-        raise _Unusable("nested too deep", f"{len(payload)} bytes") from None
-    if not isinstance(message, dict):
-        raise _Unusable("not an object", f"a JSON {type(message).__name__}")
-    return message
-
-
-def _field(message: dict[str, Any], name: str) -> Any:
-    if name not in message:
-        raise _Unusable("missing field", name)
-    return message[name]
-
-
-def _object(message: dict[str, Any], name: str) -> dict[str, Any]:
-    value = _field(message, name)
-    if not isinstance(value, dict):
-        raise _Unusable("bad field", f"{name} is not an object")
-    return value
-
-
-def _text(message: dict[str, Any], name: str) -> str:
-    value = _field(message, name)
-    if not isinstance(value, str):
-        raise _Unusable("bad field", f"{name} is not text")
-    return _clean(value)
-
-
-def _clean(value: str) -> str:
-    """Refuse half surrogate pairs, which JSON can spell and no log or file can hold."""
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise _Unusable("bad field", "text that is not Unicode") from None
-    return value
-
-
 def _digit(body: dict[str, Any]) -> DtmfPressed:
-    digit = _text(body, "digit")
+    digit = text_field(body, "digit")
     if digit not in _DIGITS:
-        raise _Unusable("bad field", "digit is none of 0-9 * # A-D")
+        raise Malformed("bad field", "digit is none of 0-9 * # A-D")
     return DtmfPressed(digit)
 
 
@@ -224,16 +170,16 @@ def _audio_format(start: dict[str, Any]) -> AudioFormat:
     """What ``start.mediaFormat`` announces; without one, the only format that Twilio documents."""
     if "mediaFormat" not in start:
         return TELEPHONE
-    announced = _object(start, "mediaFormat")
+    announced = object_field(start, "mediaFormat")
     encoding, rate, channels = (
-        _text(announced, "encoding").lower(),
-        _field(announced, "sampleRate"),
+        text_field(announced, "encoding").lower(),
+        field(announced, "sampleRate"),
         announced.get("channels", 1),
     )
     if type(rate) is not int or type(channels) is not int:
-        raise _Unusable("bad field", "sampleRate and channels are not whole numbers")
+        raise Malformed("bad field", "sampleRate and channels are not whole numbers")
     known = _ENCODINGS.get(encoding)
     rates = _LINEAR_RATES if known == "l16" else {TELEPHONE.sample_rate}
     if known is None or rate not in rates or channels != 1:
-        raise _Unusable("unsupported format", f"{encoding[:40]} at {str(rate)[:12]} Hz, {str(channels)[:12]} channels")
+        raise Malformed("unsupported format", f"{encoding[:40]} at {str(rate)[:12]} Hz, {str(channels)[:12]} channels")
     return AudioFormat(known, rate)

@@ -30,6 +30,16 @@ def parse(payload: bytes) -> dict[str, Any]:
     return message
 
 
+def parse_frame(text: bool, payload: bytes, limit: int) -> dict[str, Any]:
+    """The JSON object in a text message of at most ``limit`` bytes. More kinds: ``message too long``,
+    ``binary message``."""
+    if len(payload) > limit:
+        raise Malformed("message too long", f"{len(payload)} bytes, at most {limit} are taken")
+    if not text:
+        raise Malformed("binary message", f"{len(payload)} bytes")
+    return parse(payload)
+
+
 def field(message: dict[str, Any], name: str) -> Any:
     """A field that must be there."""
     if name not in message:
@@ -60,9 +70,17 @@ def optional_text(message: dict[str, Any], name: str) -> str:
 
 def clean(value: str) -> str:
     """Refuse half surrogate pairs, which JSON can spell and no log or file can hold."""
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise Malformed("bad field", "text that is not Unicode") from None
+    if not is_unicode(value):
+        raise Malformed("bad field", "text that is not Unicode")
     return value
+
+
+def is_unicode(value: str) -> bool:
+    """Whether text is without half surrogate pairs."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

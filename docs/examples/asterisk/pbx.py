@@ -1,4 +1,4 @@
-"""An agent behind Asterisk, without any cloud. Run it with `callengine serve agent:engine`."""
+"""An agent behind Asterisk, without any cloud. Run it with `callengine serve pbx:engine`."""
 
 from callengine import Agent, Engine
 from callengine.carriers.audiosocket import AudioSocket
