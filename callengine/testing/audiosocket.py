@@ -95,6 +95,9 @@ class AudioSocketSide:
     def take(self, now: float, message: bytes | str) -> Reaction:
         """A message of the engine."""
         data = message.encode() if isinstance(message, str) else message
+        if not data:
+            self.complaints.append("an empty message")
+            return _NOTHING
         kind, audio = data[0], data[3:]
         if kind != self._kind:
             self.complaints.append(f"a message of kind {kind:#04x}: older versions hang up")

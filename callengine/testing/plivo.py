@@ -116,7 +116,7 @@ class PlivoSide:
             data = json.loads(message)
             event = data["event"]
             fields = _FIELDS[event]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             self.complaints.append(f"not a message: {message!r:.80}")
             return _NOTHING
         if set(data) | {"streamId"} != fields | {"streamId"} or not fields <= set(data):

@@ -150,7 +150,7 @@ class TelnyxSide:
             data = json.loads(message)
             event = data["event"]
             body = _BODIES[event]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return self._complain(100003, f"{message!r:.80}")
         if data.get("stream_id", self.stream_id) != self.stream_id:
             return self._complain(100003, "another stream's stream_id")

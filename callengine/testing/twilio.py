@@ -92,7 +92,7 @@ class TwilioSide:
             data = json.loads(message)
             event = data["event"]
             body = self._bodies[event]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             self.complaints.append(f"31951: {message!r:.80}")
             return _NOTHING
         if data.get("streamSid") != self.stream_id:

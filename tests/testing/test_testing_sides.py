@@ -167,3 +167,15 @@ def test_a_lab_of_an_unknown_carrier_is_refused():
         CallLab(carrier="bell")
     with pytest.raises(ConfigurationError, match="no simulated carrier 'bell'"):
         recipe("bell")
+
+
+@pytest.mark.parametrize("message", [b"", b"[" * 200_000, b"\x00", b"{}", b"null", b'{"event":[]}'])
+@pytest.mark.parametrize("kind", kinds())
+def test_whatever_a_server_sends_is_a_complaint_and_no_crash(kind: str, message: bytes) -> None:
+    side = side_of(kind)(*side_of(kind).ids(1), PlayoutQueue(), {})
+    side.opening()
+    before = len(side.complaints)
+
+    side.take(0.0, message)
+
+    assert len(side.complaints) == before + 1
