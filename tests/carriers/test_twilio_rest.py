@@ -111,7 +111,11 @@ async def test_the_accounts_token_is_the_password() -> None:
     await control.dial(LEG)
     assert api.authorisation == {httpx.BasicAuth(ACCOUNT, TOKEN)._auth_header}
     assert control.authorisation("https://api.twilio.com/x.wav") == (ACCOUNT, TOKEN)
-    for stranger in ("https://api.twilio.com@example.com/x.wav", "http://api.twilio.com/x.wav", "https://example.com/x"):
+    for stranger in (
+        "https://api.twilio.com@example.com/x.wav",
+        "http://api.twilio.com/x.wav",
+        "https://example.com/x",
+    ):
         assert control.authorisation(stranger) is None
 
 
