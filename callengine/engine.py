@@ -147,7 +147,7 @@ class Engine:
         self.max_calls = max_calls
         self.observers = Observers()
         self.story_threads = StoryThreads(STORY_THREADS)
-        self._pace = Pace(dials_per_second, max_outbound_calls)
+        self._pace = Pace(dials_per_second, min(max_outbound_calls, max_calls))
         self._http = http
         self._app = app
         self._journal_settings = journal
@@ -379,9 +379,9 @@ class Engine:
         return self._draining
 
     @property
-    def room(self) -> bool:
-        """Whether there may be one call more."""
-        return len(self._calls) < self.max_calls
+    def places(self) -> int:
+        """How many calls more there may be."""
+        return self.max_calls - len(self._calls)
 
     @property
     def address(self) -> str:
@@ -455,6 +455,7 @@ class Engine:
         watchers = self.observers.watchers + (() if self._writer is None else (self._writer.write,))
         journal = Journal(connection.stream.call_id, self._journal_settings, watchers=watchers)
         call = Call(connection, info, setup, journal)
+        running.board.arrived(carrier, call.id)
         if plan.outbound is None:
             return await self._run(call)
         plan.outbound.began(call)

@@ -43,16 +43,21 @@ def masked(number: str) -> str:
     return MASK + digits[-_SHOWN:]
 
 
+def printable(text: str) -> str:
+    """The same, in one line: a space for each character that is not printable (controls, line and paragraph
+    separators, marks of direction, halves of surrogate pairs)."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
+
+
 def scrub(text: str, limit: int = MAX_TEXT) -> str:
     """A stranger's words (a vendor's error message, say) as they may be written down: one line, numbers masked.
 
-    Characters that are not printable (controls, line and paragraph separators, marks of direction, halves of surrogate
-    pairs) become spaces, rows of spaces one. More than ``limit`` characters are cut off, which ``…`` says.
+    Characters that are not `printable` become spaces, rows of spaces one. More than ``limit`` characters are cut off,
+    which ``…`` says.
     """
-    plain = "".join(character if character.isprintable() else " " for character in text[:_READ])
     parts: list[str] = []
     end = 0
-    joined = " ".join(plain.split())
+    joined = " ".join(printable(text[:_READ]).split())
     for name in _NAME.finditer(joined):
         if not name[0].isdecimal():
             parts += (_mask_rows(joined[end : name.start()]), name[0])

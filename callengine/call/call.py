@@ -170,7 +170,7 @@ class Call(Telephone):
     async def _tell(self, story: Story) -> None:
         with self._program:
             await self._child("story", partial(tell, story, self, self._setup.services.story_threads))
-            await self.may_leave()
+            await unless(self._ended, self.may_leave)
             self.finish("agent", "the story ended")
 
     async def _announce(self) -> None:
@@ -442,7 +442,7 @@ class Call(Telephone):
 
         A call that was dialled with a message for machines ends when it is known that a person answered.
         """
-        await self.may_leave()
+        await unless(self._ended, self.may_leave)
         self.finish("agent", reason)
         await trio.lowlevel.checkpoint()
 

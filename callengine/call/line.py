@@ -46,6 +46,8 @@ from callengine.turns.voice_activity import VoiceActivity
 
 log = logging.getLogger(__name__)
 
+_POLITE = (1000, 1001)
+"""WebSocket close codes of a carrier that is done: no call goes on without its stream then."""
 _PROTOCOL_ERRORS = (1002, 1003, 1007, 1009)
 """WebSocket close codes that say that somebody broke the protocol (RFC 6455, section 7.4.1)."""
 
@@ -236,6 +238,7 @@ class Line:
             self._stopped = True
             self._owner.finish("caller", reason)
         except SocketClosed as closed:
+            self._stopped = closed.code in _POLITE  # Plivo says no more than that when a call is over
             if closed.code in _PROTOCOL_ERRORS:
                 self._owner.finish("failed", f"media socket: {closed.code} {closed.reason}")
             else:
@@ -252,9 +255,12 @@ class Line:
         try:
             if not self._stopped and (handed_over or self._commanded):
                 begun = trio.current_time()
-                with bounded_cleanup(settings.goodbye):
+                with bounded_cleanup(settings.goodbye) as bound:
                     if handed_over or await self._hang_up():
                         await self._carrier_closes()
+                if bound.cancelled_caught:
+                    reason = f"the carrier has not closed it within {settings.goodbye:g} s"
+                    self._journal.note("decision", what="close the socket", reason=reason)
                 left = max(settings.cleanup, begun + left - trio.current_time())
             with bounded_cleanup(left):
                 await self._connection.socket.aclose(1000, "")

@@ -215,7 +215,7 @@ class OutboundCall:
             self._settle()
         except BaseException as error:
             with bounded_cleanup(END_GRACE):
-                await self._end_leg()
+                await self._end_leg(last_word=False)
             if isinstance(single(error), Exception):  # a fault of ours is an outcome too
                 self._failure = ("failed", f"{type(single(error)).__name__} in the engine")
                 self._settle()
@@ -343,11 +343,11 @@ class OutboundCall:
                 await self._until(lambda: self.state.greeting_over, or_hang_up=False)
                 nursery.cancel_scope.cancel()
 
-    async def _end_leg(self) -> None:
-        """Hang up, in the way in which the call is; it must not stay behind."""
+    async def _end_leg(self, *, last_word: bool = True) -> None:
+        """Hang up, in the way in which the call is; it must not stay. ``last_word``: and hear the carrier out."""
         if self.call is not None:
             if self._call_outcome is None:
-                await self.call.hang_up(self._hang_up or "the engine was stopped")
+                self.call.hung_up(self._hang_up or "the engine was stopped")
             return
         if self.state.call_id is None or self.state.final is not None:
             return
@@ -356,7 +356,8 @@ class OutboundCall:
         except CallEngineError as error:
             log.warning("a call to %s could not be hung up: %s", masked(self.number), error)
         else:
-            await self._until(lambda: self.state.final is not None, END_GRACE, or_hang_up=False)
+            seconds = END_GRACE if last_word else 0.0
+            await self._until(lambda: self.state.final is not None, seconds, or_hang_up=False)
 
     def _settle(self) -> None:
         hung_up = self._hang_up is not None

@@ -33,6 +33,10 @@ class References(Generic[T]):
             self._known.popitem(last=False)
         self._known[reference] = (trio.current_time() + lifetime, about)
 
+    def __len__(self) -> int:
+        self._forget_expired()
+        return len(self._known)
+
     def get(self, reference: str) -> T | None:
         """What it is about; None where it is not known, or not any more."""
         expires, about = self._known.get(reference, (0.0, None))

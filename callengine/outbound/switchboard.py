@@ -15,7 +15,7 @@ from callengine.audio.clip import Clip
 from callengine.brain.agent import Agent
 from callengine.call.call import Call
 from callengine.errors import CallEngineError, CarrierError, ConfigurationError, EngineStopped, NotSupported
-from callengine.masking import masked
+from callengine.masking import masked, printable
 from callengine.observers import Observers
 from callengine.outbound.calls import END_GRACE, RING_MARGIN, STREAM_GRACE, DialPlan, OnMachine, OutboundCall
 from callengine.outbound.pace import Pace
@@ -50,6 +50,12 @@ DECIDE = 10.0
 
 STOPPING = 1.0
 """Seconds in which a media stream that a carrier was told to stop has stopped."""
+
+ARRIVAL = 65.0
+"""Seconds in which the media stream of a call that was let in must have come: its token's, and those of its start."""
+
+SEEN = 10_000
+"""What carriers told, and may repeat: some of it for a day, but not after so much else."""
 
 BUSY = "All our lines are busy. Please call again in a few minutes."
 FAULT = "I'm sorry, we cannot take your call right now. Please call again later."
@@ -90,8 +96,8 @@ class Owner(Host, Protocol):
         """The calls that are going on."""
 
     @property
-    def room(self) -> bool:
-        """Whether there may be one call more."""
+    def places(self) -> int:
+        """How many calls more there may be."""
 
     async def load(self, cast: Cast) -> None:
         """Load what a call of this cast needs. Raises `ConfigurationError`."""
@@ -119,7 +125,9 @@ class Switchboard:
         self._pace = pace
         self._controls: dict[str, CarrierControl] = {}
         self._expected = References[_Expected]()
-        self._seen = Seen()
+        self._seen = Seen(SEEN)
+        self._arriving = References[IncomingCall]()
+        """Calls that were let in, and whose media streams have not come yet."""
         self.outgoing: dict[str, OutboundCall] = {}
         """Calls that were asked for and are not over, by their references."""
 
@@ -175,8 +183,8 @@ class Switchboard:
     async def offer(self, carrier: str, call: IncomingCall) -> Offer | Refuse:
         """Decide what a call that comes in runs."""
         await trio.lowlevel.checkpoint()
-        if not self._owner.room:
-            log.warning("refused a call: %d calls are going on (max_calls)", len(self._owner.calls))
+        call = _in_one_line(call)
+        if not self._place_for(carrier, call):
             return Refuse(BUSY)
         try:
             cast = await self._programs.of(call)
@@ -187,7 +195,21 @@ class Switchboard:
             return Refuse(FAULT)
         if isinstance(cast, Refuse):
             return cast
+        if not self._place_for(carrier, call):  # others were decided about meanwhile
+            return Refuse(BUSY)
+        self._arriving.put(_key(carrier, call.call_id), call, ARRIVAL)
         return Offer(carrier, call.caller, call.callee, "inbound", call.call_id, Plan(cast))
+
+    def _place_for(self, carrier: str, call: IncomingCall) -> bool:
+        """Whether there is a place for this call; one that has a place already keeps it."""
+        taken = self._arriving.get(_key(carrier, call.call_id)) is None and len(self._arriving) >= self._owner.places
+        if taken:
+            log.warning("refused a call: %d calls are going on (max_calls)", len(self._owner.calls))
+        return not taken
+
+    def arrived(self, carrier: str, call_id: str) -> None:
+        """A call's media stream is here: it counts as one of the engine's, if it is one that came in."""
+        self._arriving.pop(_key(carrier, call_id))
 
     async def _answer(self, carrier: str, call: IncomingCall) -> None:
         """The same, for a carrier that wants it as a command."""
@@ -356,15 +378,20 @@ class Switchboard:
                 if self._seen.first(f"{carrier} message {fact.message_id}"):
                     self.start(self._receive_message, carrier, attrs.evolve(fact, carrier=carrier))
             case RecordingReady():
-                self.start(self._observers.recording_ready, attrs.evolve(fact, carrier=carrier), DECIDE)
+                which = f"{fact.call_id} {fact.recording_id or fact.url} {fact.failed}"
+                if self._seen.first(f"{carrier} recording {which}"):
+                    self.start(self._observers.recording_ready, attrs.evolve(fact, carrier=carrier), DECIDE)
             case MessageProgress():
-                self.start(self._observers.message_progressed, fact, DECIDE)
+                if self._seen.first(f"{carrier} message {fact.message_id} {fact.status}"):
+                    self.start(self._observers.message_progressed, fact, DECIDE)
             case _:
                 self._note_leg(carrier, fact)
 
     def _note_leg(self, carrier: str, fact: Any) -> None:
         """Something of a leg: of an outgoing call, or of one that is going on."""
         reference, call_id = getattr(fact, "reference", None), getattr(fact, "call_id", None)
+        if isinstance(fact, CallProgress) and fact.final:
+            self.arrived(carrier, fact.call_id)  # or never will
         call = self.outgoing.get(reference or "")
         if call is not None and call.plan.carrier != carrier:
             return
@@ -395,6 +422,8 @@ class Switchboard:
         shown = sender or self._carriers[name].sender
         if shown is None:
             raise ConfigurationError(f"whose number shall it show? Give the carrier {name!r} a sender, or pass sender=")
+        if not text.strip():
+            raise ConfigurationError("a text message needs a text")
         urls = self.urls(name, self.new_name())
         return await self.control(name).send_message(
             NewMessage(to=check_target(to), sender=check_target(shown), text=text, urls=urls)
@@ -405,3 +434,14 @@ class Switchboard:
         answer = await self._observers.message_received(message, DECIDE)
         if answer:
             await self.send_message(message.sender, answer, sender=message.recipient, carrier=carrier)
+
+
+def _in_one_line(call: IncomingCall) -> IncomingCall:
+    """What a caller can choose of it, as it may be written into a line of something: a log, or a model's prompt."""
+    more = {name: printable(value) for name, value in call.parameters.items()}
+    caller, callee = printable(call.caller).strip(), printable(call.callee).strip()
+    return attrs.evolve(call, caller=caller, callee=callee, parameters=more)
+
+
+def _key(carrier: str, call_id: str) -> str:
+    return f"{carrier} {call_id}"

@@ -1,7 +1,8 @@
 """The pytest plugin: `call_lab` for calls in virtual time, `live_call_lab` for calls over real sockets.
 
 It needs no configuration: tests that use them are run by pytest-trio. Without pytest-trio it does nothing. With
-``--carrier telnyx`` (or another) calls that name no carrier come by that one.
+``--carrier telnyx`` (or another) calls that name no carrier come by that one. A test marked
+``@pytest.mark.carrier("twilio", "signalwire")`` is about those carriers, and no part of a run on another.
 """
 
 from __future__ import annotations
@@ -25,8 +26,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--carrier", default="twilio", help="the carrier of the call lab's calls (default: twilio)")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the lab's tests on Trio: on a virtual clock, unless the sockets are real."""
+def pytest_configure(config: pytest.Config) -> None:
+    """``@pytest.mark.carrier(...)``."""
+    config.addinivalue_line("markers", "carrier(name, ...): about these carriers; not run when --carrier is another")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests about other carriers than the run's, and run the lab's tests on Trio: on a virtual clock, unless
+    the sockets are real."""
+    others = [item for item in items if not _about(item, config.getoption("carrier"))]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        left_out = set(others)
+        items[:] = [item for item in items if item not in left_out]
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if "call_lab" in fixtures or "live_call_lab" in fixtures:
@@ -38,6 +50,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.trio(run=run_virtual), append=False)
             else:
                 item.add_marker(pytest.mark.trio, append=False)
+
+
+def _about(item: pytest.Item, carrier: str) -> bool:
+    """Whether a test belongs to a run on this carrier. Raises `pytest.UsageError` for a mark that names none."""
+    named = [mark.args for mark in item.iter_markers("carrier")]
+    if named:
+        from callengine.testing.side import kinds
+
+        for names in named:
+            if not names or not set(names) <= set(kinds()):
+                raise pytest.UsageError(f"{item.nodeid}: mark it with carrier(...) of {', '.join(kinds())}")
+    return all(carrier in names for names in named)
 
 
 @pytest.fixture(scope="session")
