@@ -17,48 +17,36 @@ import attrs
 import httpx
 import trio
 
-from callengine.audio.clip import Clip
 from callengine.brain.agent import Agent
 from callengine.call.call import Call
-from callengine.call.parts import CallInfo, CallSetup, Services
+from callengine.call.parts import Services
 from callengine.call.settings import CallSettings
 from callengine.call.story import Story, StoryThreads
 from callengine.carriers.found import find_carriers
-from callengine.cleanup import bounded_cleanup, single
-from callengine.errors import CallEngineError, ConfigurationError
-from callengine.fetching import fetch
-from callengine.journal import Journal, JournalSettings
+from callengine.cleanup import single
+from callengine.dialling import Dialling
+from callengine.errors import ConfigurationError
+from callengine.hosting import Hosting, Running
+from callengine.journal import JournalSettings
 from callengine.loading import PartsLoader, Progress
-from callengine.observers import DeliveryListener, MessageListener, Observers, RecordingListener
-from callengine.outbound.calls import END_GRACE, OnMachine, OutboundCall
-from callengine.outbound.leg import EngineLeg
+from callengine.observers import Observers
+from callengine.outbound.calls import END_GRACE
 from callengine.outbound.pace import Pace
-from callengine.outbound.switchboard import Plan, Switchboard
+from callengine.outbound.switchboard import Switchboard
 from callengine.outcome import Outcome
-from callengine.ports import MediaSocket, VadModel
-from callengine.programs import Cast, Program, Programs, Router, check_program
+from callengine.ports import VadModel
+from callengine.programs import Program, Programs, Router, check_program
 from callengine.records.writer import JournalWriter, open_journal_writer
-from callengine.server.admission import admit
 from callengine.server.app import create_app
 from callengine.server.front_door import serve_front_door
-from callengine.server.host import Offer, Told
 from callengine.server.tokens import TokenStore
 from callengine.server.trust import PUBLIC_URL_VARIABLE
 from callengine.services.metronome import Metronome
 from callengine.services.silero import Silero
 from callengine.services.vad_bank import VadBank
-from callengine.taking import first_messages
 from callengine.telephony import (
-    AnsweredBy,
     Carrier,
-    CarrierFact,
-    IncomingCall,
-    IncomingMessage,
-    InstructionsWanted,
-    RecordingReady,
-    Refuse,
     SelfServing,
-    TransferEnded,
 )
 
 STORY_THREADS = 200
@@ -67,27 +55,10 @@ STORY_THREADS = 200
 VAD_BACKLOG = 5.0
 """Seconds of a call's audio that may wait for the VAD: a burst after a stall of the network must not lose a word."""
 
-MAX_RECORDING = 512 * 1024 * 1024
-"""Bytes of a recording that are fetched: four hours, the carriers' longest call, in two channels of 8 kHz PCM."""
-MAX_MEDIA = 16 * 1024 * 1024
-"""Bytes of a message's picture that are fetched; carriers allow about 5 MB."""
-FETCH_TIMEOUT = 120.0
-
 log = logging.getLogger(__name__)
 
 
-@attrs.frozen
-class _Running:
-    """What there is while an engine serves."""
-
-    services: Services
-    loader: PartsLoader
-    board: Switchboard
-    tokens: TokenStore
-    app: Any
-
-
-class Engine:
+class Engine(Hosting, Dialling):
     """Takes calls and makes them, and has them answered by an agent, or by a story (a function of the call).
 
     ``agent`` names the parts and settings that a story's calls run with. ``agents`` maps called numbers to other
@@ -156,7 +127,7 @@ class Engine:
         self._models = models
         self._inline = inline
         self._today = today
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._loaded = False
         self._writer: JournalWriter | None = None
         self._calls: dict[str, Call] = {}
@@ -269,7 +240,7 @@ class Engine:
             raise single(group) from None
 
     @asynccontextmanager
-    async def _serving(self, progress: Progress | None) -> AsyncIterator[_Running]:
+    async def _serving(self, progress: Progress | None) -> AsyncIterator[Running]:
         """The shared services, running."""
         self._draining, self._stop = False, trio.Event()
         metronome = Metronome()
@@ -282,7 +253,7 @@ class Engine:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(metronome.run)
-                    self._running = _Running(
+                    self._running = Running(
                         Services(metronome, bank, self.story_threads),
                         PartsLoader(stack, progress=progress, models=self._models, inline=self._inline),
                         Switchboard(
@@ -313,11 +284,6 @@ class Engine:
         for cast in self._programs.known:
             await loader.parts(cast.agent, story=cast.story is not None)
         self._loaded = True
-
-    def _run_time(self) -> _Running:
-        if self._running is None:
-            raise CallEngineError("the engine is not running: use it inside serve() or open()")
-        return self._running
 
     def _warn(self) -> None:
         if self.insecure:
@@ -368,210 +334,6 @@ class Engine:
                 await dialled.settled()
         self._stop.set()
 
-    # --- what the server asks -----------------------------------------------------------------------------------------
-
-    def is_ready(self) -> bool:
-        """Whether everything is loaded."""
-        return self._loaded
-
-    def is_draining(self) -> bool:
-        """Whether no new calls are taken."""
-        return self._draining
-
-    @property
-    def places(self) -> int:
-        """How many calls more there may be."""
-        return self.max_calls - len(self._calls)
-
-    @property
-    def address(self) -> str:
-        """Where this engine listens, for development without a public URL."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    def unix_time(self) -> float:
-        """The wall clock, to judge the age of signed requests."""
-        return self._today().timestamp()
-
-    @property
-    def app(self) -> Any:
-        """The ASGI application with all routes, while the engine runs."""
-        return self._run_time().app
-
-    def admit(self, target: str, headers: Mapping[str, str]) -> Offer | None:
-        """The offer behind a media upgrade; see `callengine.server.admission.admit`."""
-        return admit(self, self._run_time().tokens, target, headers)
-
-    async def load(self, cast: Cast) -> None:
-        """Load what a call of this cast needs. Raises `ConfigurationError`."""
-        await self._run_time().loader.parts(cast.agent, story=cast.story is not None)
-
-    async def offer(self, carrier: str, call: IncomingCall) -> Offer | Refuse:
-        """A call comes in: what it runs is decided here, and travels with it."""
-        return await self._run_time().board.offer(carrier, call)
-
-    def instructions(self, carrier: str, fact: InstructionsWanted | TransferEnded) -> Told | None:
-        """What a leg that the engine gave commands about shall do now."""
-        return self._run_time().board.instructions(carrier, fact)
-
-    def note(self, carrier: str, fact: CarrierFact) -> None:
-        """A carrier tells something."""
-        self._run_time().board.note(carrier, fact)
-
-    async def take(self, offer: Offer | None, carrier: str, socket: MediaSocket) -> Outcome | None:
-        """Run a whole call on this socket; returns its outcome, or None where no stream started on it.
-
-        The socket is closed on return.
-        """
-        recipe = self.carriers[carrier]
-        connection = await first_messages(socket, recipe.codec(), offer)
-        if connection is None:
-            return None
-        running = self._run_time()
-        offer = offer or Offer(carrier)
-        plan = offer.data if isinstance(offer.data, Plan) else Plan(self._programs.default)
-        offer = attrs.evolve(offer, data=plan)
-        cast = plan.cast if not plan.came_back else _welcomed_back(plan.cast)
-        if recipe.capabilities.instructed != "stream":
-            number = offer.caller if offer.direction == "outbound" else offer.callee
-            leg = EngineLeg(running.board, recipe, connection.stream.call_id, offer, cast.agent, number)
-            connection = attrs.evolve(connection, leg=leg)
-        setup = CallSetup(
-            agent=cast.agent,
-            story=cast.story,
-            parts=await running.loader.parts(cast.agent, story=cast.story is not None),
-            services=running.services,
-            settings=self.settings,
-            interim=self.observers.watched if self._interim is None else self._interim,
-            today=self._today,
-        )
-        info = CallInfo(
-            carrier=carrier,
-            direction=offer.direction,
-            caller=offer.caller,
-            callee=offer.callee,
-            came_back=plan.came_back,
-            parameters=plan.parameters,
-        )
-        watchers = self.observers.watchers + (() if self._writer is None else (self._writer.write,))
-        journal = Journal(connection.stream.call_id, self._journal_settings, watchers=watchers)
-        call = Call(connection, info, setup, journal)
-        running.board.arrived(carrier, call.id)
-        if plan.outbound is None:
-            return await self._run(call)
-        plan.outbound.began(call)
-        try:
-            return await self._run(call)
-        finally:
-            plan.outbound.over(call.outcome)
-
-    async def _take_unannounced(self, carrier: Carrier, call: IncomingCall, socket: MediaSocket) -> None:
-        """A call whose media stream is the first that is heard of it."""
-        decision = Refuse() if self._draining or not self._loaded else await self.offer(carrier.name, call)
-        if isinstance(decision, Refuse):
-            await socket.aclose(1013, "no call is taken")
-        else:
-            await self.take(decision, carrier.name, socket)
-
-    async def _run(self, call: Call) -> Outcome:
-        key = f"{call.carrier}:{call.stream_id}"
-        self._calls[key] = call
-        log.info("call %s: %s from %s", call.id, call.direction, call.masked_caller)
-        self.observers.call_started(call)
-        try:
-            try:
-                await call.run()
-            except BaseException:  # the engine was stopped: listeners have what is left of the clean-up's time
-                left = call.outcome.ended_at + call.settings.cleanup - trio.current_time()
-                with bounded_cleanup(left):
-                    await self._tell_end(call.outcome, left)
-                raise
-            await self._tell_end(call.outcome, call.settings.story_grace)
-            return call.outcome
-        finally:
-            del self._calls[key]
-            if not self._calls:
-                self._idle.set()
-
-    async def _tell_end(self, outcome: Outcome, timeout: float) -> None:
-        log.info(
-            "call %s: ended by %s after %.1f s: %s",
-            outcome.call_id,
-            outcome.ended_by,
-            outcome.duration,
-            outcome.reason,
-        )
-        await self.observers.call_ended(outcome, timeout)
-
-    @property
-    def calls(self) -> tuple[Call, ...]:
-        """The calls that are going on."""
-        return tuple(self._calls.values())
-
-    # --- calling and writing ------------------------------------------------------------------------------------------
-
-    async def dial(
-        self,
-        to: str,
-        program: Program | None = None,
-        *,
-        agent: Agent | None = None,
-        sender: str | None = None,
-        carrier: str | None = None,
-        ring_timeout: float = 30.0,
-        amd: bool = False,
-        voicemail: str | Clip | None = None,
-        on_machine: OnMachine = "hang up",
-        on_answered_by: Callable[[AnsweredBy], None] | None = None,
-        max_duration: float | None = None,
-        send_digits: str = "",
-        parameters: Mapping[str, str] | None = None,
-    ) -> OutboundCall:
-        """Call somebody. Returns at once; `OutboundCall.wait` says what became of it, and hangs up when cancelled.
-
-        The call runs ``program`` (an agent or a story; ``agent`` alone is one too, or the parts of a story), or the
-        engine's own. It shows ``sender``, by default the carrier's; ``carrier`` is its name, by default the first that
-        can dial. It rings for ``ring_timeout`` seconds (5 to 600).
-
-        ``amd`` asks the carrier whether a machine answers: then the call is hung up, or goes on (``on_machine``). With
-        ``voicemail`` the program is dismissed, and the message is said when the machine records. ``on_answered_by`` is
-        called with what was found. ``max_duration`` is the longest call in seconds, as far as the carrier keeps to it.
-        ``send_digits`` are keys to press when it is answered (an extension). ``parameters`` come back as those of the
-        call, for the program.
-
-        Raises `ConfigurationError`; what the carrier says is in the outcome.
-        """
-        return await self._run_time().board.dial(
-            to,
-            program,
-            agent=agent,
-            sender=sender,
-            carrier=carrier,
-            ring_timeout=ring_timeout,
-            amd=amd,
-            voicemail=voicemail,
-            on_machine=on_machine,
-            on_answered_by=on_answered_by,
-            max_duration=max_duration,
-            send_digits=send_digits,
-            parameters=parameters,
-        )
-
-    async def send_message(self, to: str, text: str, *, sender: str | None = None, carrier: str | None = None) -> str:
-        """Send a text message (SMS); returns its name. Raises `CarrierError`, `ConfigurationError`."""
-        return await self._run_time().board.send_message(to, text, sender=sender, carrier=carrier)
-
-    async def fetch_recording(self, recording: RecordingReady) -> bytes:
-        """The audio of a recording that a carrier made. Raises `callengine.fetching.FetchRefused`, ``FetchFailed``."""
-        return await self._fetch(recording.carrier, recording.url, MAX_RECORDING)
-
-    async def fetch_media(self, message: IncomingMessage) -> list[bytes]:
-        """The pictures and the like of a text message. Raises the same."""
-        return [await self._fetch(message.carrier, url, MAX_MEDIA) for url in message.media]
-
-    async def _fetch(self, carrier: str, url: str, max_bytes: int) -> bytes:
-        auth = self._run_time().board.control(carrier).authorisation(url)
-        return await fetch(url, max_bytes=max_bytes, timeout=FETCH_TIMEOUT, auth=auth, http=self._http)
-
     # --- observers ----------------------------------------------------------------------------------------------------
 
     def on_call_start(self, listener: Callable[[Call], None]) -> Callable[[Call], None]:
@@ -589,27 +351,3 @@ class Engine:
         """Everything that happens in all calls, as it happens: ``async with engine.events() as records: async for
         record in records``. Records that a slow reader has no room for (1,000) are dropped and counted."""
         return self.observers.events()
-
-    def on_message(self, listener: MessageListener) -> MessageListener:
-        """Tell this function, plain or async, of each text message that comes in; what it returns is sent as the
-        answer. Usable as a decorator."""
-        self.observers.message_listeners.append(listener)
-        return listener
-
-    def on_delivery(self, listener: DeliveryListener) -> DeliveryListener:
-        """Tell this function, plain or async, what becomes of text messages that were sent; usable as a decorator."""
-        self.observers.delivery_listeners.append(listener)
-        return listener
-
-    def on_recording(self, listener: RecordingListener) -> RecordingListener:
-        """Tell this function, plain or async, of each recording that can be fetched (`fetch_recording`), or of which
-        there is none after all; usable as a decorator."""
-        self.observers.recording_listeners.append(listener)
-        return listener
-
-
-def _welcomed_back(cast: Cast) -> Cast:
-    """The same, for a caller who comes back from a failed transfer."""
-    if cast.story is not None:
-        return cast
-    return attrs.evolve(cast, agent=attrs.evolve(cast.agent, greeting=cast.agent.transfer_failed))

@@ -36,6 +36,9 @@ RING = 30.0
 HAND_OVER = 20.0
 """Seconds that the carrier's commands for a transfer may take in all."""
 
+SHORTEST_MUSIC = 1.0
+"""Seconds of hold music, at least."""
+
 _KEYS = re.compile("[0-9*#A-DwW]+")
 
 
@@ -89,8 +92,11 @@ class Telephone:
         notes every four seconds), over and over. What he says is kept for `listen`. What is said to him comes when a
         round of the music is over."""
         self._check()
+        music = music or self.agent.hold_music or hold_tones()
+        if len(music.samples) < SHORTEST_MUSIC * music.sample_rate:  # each round is an utterance of its own
+            raise ConfigurationError(f"hold music is played over and over: give a clip of {SHORTEST_MUSIC:g} s or more")
         self.journal.note("hold", on=True)
-        self._hold.begin(music or self.agent.hold_music or hold_tones())
+        self._hold.begin(music)
 
     def unhold(self) -> None:
         """Take the caller off hold; does nothing where he is not."""
