@@ -32,10 +32,11 @@ from callengine.errors import (
     WeightsError,
 )
 from callengine.journal import JournalSettings
-from callengine.outbound.calls import DialOutcome, OutboundCall
+from callengine.outbound.calls import OutboundCall
 from callengine.outbound.campaign import run_campaign
 from callengine.outbound.contacts import Contact
 from callengine.outbound.errors import NotAnswered
+from callengine.outbound.outcomes import DialOutcome
 from callengine.outbound.results import CampaignProgress, CampaignReport, ContactResult
 from callengine.outcome import Figures, Outcome, Turn
 from callengine.telephony import Capabilities, IncomingCall, IncomingMessage, MessageProgress, RecordingReady, Refuse

@@ -21,8 +21,9 @@ from callengine.cleanup import single
 from callengine.engine import Engine
 from callengine.errors import CallEngineError, EngineStopped
 from callengine.loading import Progress
-from callengine.outbound.calls import DialOutcome, OutboundCall
+from callengine.outbound.calls import OutboundCall
 from callengine.outbound.errors import NotAnswered
+from callengine.outbound.outcomes import DialOutcome
 from callengine.programs import Program
 
 GRACE = 1.0

@@ -12,7 +12,8 @@ from callengine.brain.agent import Agent
 from callengine.fetching import fetch
 from callengine.hosting import Running
 from callengine.observers import DeliveryListener, MessageListener, Observers, RecordingListener
-from callengine.outbound.calls import OnMachine, OutboundCall
+from callengine.outbound.calls import OutboundCall
+from callengine.outbound.outcomes import OnMachine
 from callengine.programs import Program
 from callengine.telephony import AnsweredBy, IncomingMessage, RecordingReady
 
@@ -82,7 +83,7 @@ class Dialling:
 
     async def send_message(self, to: str, text: str, *, sender: str | None = None, carrier: str | None = None) -> str:
         """Send a text message (SMS); returns its name. Raises `CarrierError`, `ConfigurationError`."""
-        return await self._run_time().board.send_message(to, text, sender=sender, carrier=carrier)
+        return await self._run_time().board.messages.send(to, text, sender=sender, carrier=carrier)
 
     async def fetch_recording(self, recording: RecordingReady) -> bytes:
         """The audio of a recording that a carrier made. Raises `callengine.fetching.FetchRefused`, ``FetchFailed``."""
@@ -93,7 +94,7 @@ class Dialling:
         return [await self._fetch(message.carrier, url, MAX_MEDIA) for url in message.media]
 
     async def _fetch(self, carrier: str, url: str, max_bytes: int) -> bytes:
-        auth = self._run_time().board.control(carrier).authorisation(url)
+        auth = self._run_time().board.commands.control(carrier).authorisation(url)
         return await fetch(url, max_bytes=max_bytes, timeout=FETCH_TIMEOUT, auth=auth, http=self._http)
 
     def on_message(self, listener: MessageListener) -> MessageListener:

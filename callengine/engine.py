@@ -32,7 +32,6 @@ from callengine.loading import PartsLoader, Progress
 from callengine.observers import Observers
 from callengine.outbound.calls import END_GRACE
 from callengine.outbound.pace import Pace
-from callengine.outbound.switchboard import Switchboard
 from callengine.outcome import Outcome
 from callengine.ports import VadModel
 from callengine.programs import Program, Programs, Router, check_program
@@ -44,6 +43,7 @@ from callengine.server.trust import PUBLIC_URL_VARIABLE
 from callengine.services.metronome import Metronome
 from callengine.services.silero import Silero
 from callengine.services.vad_bank import VadBank
+from callengine.switchboard.board import Switchboard
 from callengine.telephony import (
     Carrier,
     SelfServing,

@@ -18,8 +18,6 @@ from callengine.errors import CallEngineError
 from callengine.journal import Journal, JournalSettings
 from callengine.loading import PartsLoader
 from callengine.observers import Observers
-from callengine.outbound.leg import EngineLeg
-from callengine.outbound.switchboard import Plan, Switchboard
 from callengine.outcome import Outcome
 from callengine.ports import MediaSocket
 from callengine.programs import Cast, Programs
@@ -27,6 +25,9 @@ from callengine.records.writer import JournalWriter
 from callengine.server.admission import admit
 from callengine.server.host import Offer, Told
 from callengine.server.tokens import TokenStore
+from callengine.switchboard.board import Switchboard
+from callengine.switchboard.leg import EngineLeg
+from callengine.switchboard.owner import DECIDE, Plan
 from callengine.taking import first_messages
 from callengine.telephony import Carrier, CarrierFact, IncomingCall, InstructionsWanted, Refuse, TransferEnded
 
@@ -108,7 +109,7 @@ class Hosting:
 
     async def offer(self, carrier: str, call: IncomingCall) -> Offer | Refuse:
         """A call comes in: what it runs is decided here, and travels with it."""
-        return await self._run_time().board.offer(carrier, call)
+        return await self._run_time().board.arrivals.offer(carrier, call)
 
     def instructions(self, carrier: str, fact: InstructionsWanted | TransferEnded) -> Told | None:
         """What a leg that the engine gave commands about shall do now."""
@@ -132,6 +133,7 @@ class Hosting:
         plan = offer.data if isinstance(offer.data, Plan) else Plan(self._programs.default)
         offer = attrs.evolve(offer, data=plan)
         cast = plan.cast if not plan.came_back else _welcomed_back(plan.cast)
+        leg: EngineLeg | None = None
         if recipe.capabilities.instructed != "stream":
             number = offer.caller if offer.direction == "outbound" else offer.callee
             leg = EngineLeg(running.board, recipe, connection.stream.call_id, offer, cast.agent, number)
@@ -144,6 +146,7 @@ class Hosting:
             settings=self.settings,
             interim=self.observers.watched if self._interim is None else self._interim,
             today=self._today,
+            before=plan.before,
         )
         info = CallInfo(
             carrier=carrier,
@@ -156,7 +159,9 @@ class Hosting:
         watchers = self.observers.watchers + (() if self._writer is None else (self._writer.write,))
         journal = Journal(connection.stream.call_id, self._journal_settings, watchers=watchers)
         call = Call(connection, info, setup, journal)
-        running.board.arrived(carrier, call.id)
+        if leg is not None:
+            leg.said = lambda: call.outcome.turns
+        running.board.arrivals.left(carrier, call.id)
         if plan.outbound is None:
             return await self._run(call)
         plan.outbound.began(call)
@@ -167,7 +172,10 @@ class Hosting:
 
     async def _take_unannounced(self, carrier: Carrier, call: IncomingCall, socket: MediaSocket) -> None:
         """A call whose media stream is the first that is heard of it."""
-        decision = Refuse() if self._draining or not self._loaded else await self.offer(carrier.name, call)
+        decision: Offer | Refuse = Refuse()
+        with trio.move_on_after(DECIDE):
+            if self._loaded and not self._draining:
+                decision = await self.offer(carrier.name, call)
         if isinstance(decision, Refuse):
             await socket.aclose(1013, "no call is taken")
         else:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
 
+from callengine.outcome import Turn
 from callengine.ports import Message, Role
 from callengine.turns.heard import Heard
 
@@ -23,6 +26,13 @@ class History:
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
+
+    def recall(self, turns: Iterable[Turn]) -> None:
+        """What was said in a call before this one, of the same caller."""
+        for turn in turns:
+            if turn.caller and not turn.keyed:
+                self.caller_said(turn.caller)
+            self.agent_said(Heard(turn.said, turn.heard, turn.complete, turn.interrupted_by, turn.certainty))
 
     def caller_said(self, text: str) -> None:
         """The caller finished a turn."""

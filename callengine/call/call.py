@@ -165,7 +165,7 @@ class Call(Telephone):
         if self._setup.parts.flow is not None:
             dialogue = self._setup.parts.flow.dialogue(today=self._setup.today().date())
         with self._program:
-            await Desk(self, self.agent, self._line.writer, dialogue).run()
+            await Desk(self, self.agent, self._line.writer, dialogue, self._setup.before).run()
 
     async def _tell(self, story: Story) -> None:
         with self._program:

@@ -22,6 +22,7 @@ from callengine.call.items import Away, EndsSoon, NotUnderstood, OpenTurn, Unfin
 from callengine.call.writing import TextSource
 from callengine.cleanup import single, unless
 from callengine.errors import CallEnded, ProviderError
+from callengine.outcome import Turn
 from callengine.turns.heard import Heard
 
 if TYPE_CHECKING:
@@ -36,12 +37,20 @@ log = logging.getLogger(__name__)
 class Desk:
     """Answers one call for an agent: by its language model, or by its flow's dialogue."""
 
-    def __init__(self, call: Call, agent: Agent, writer: Writer | None, dialogue: Dialogue | None) -> None:
+    def __init__(
+        self,
+        call: Call,
+        agent: Agent,
+        writer: Writer | None,
+        dialogue: Dialogue | None,
+        before: tuple[Turn, ...] = (),
+    ) -> None:
         self._call = call
         self._agent = agent
         self._writer = writer
         self._dialogue = dialogue
         self._history = History()
+        self._history.recall(before)
         self._system = system_prompt(agent)
         self._failures = 0
 

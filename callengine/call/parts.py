@@ -10,6 +10,7 @@ import attrs
 
 from callengine.brain.agent import Agent
 from callengine.call.settings import CallSettings
+from callengine.outcome import Turn
 from callengine.ports import (
     CarrierCodec,
     EchoCanceller,
@@ -63,6 +64,8 @@ class CallSetup:
     """Whether somebody wants interim transcripts."""
     today: Callable[[], datetime]
     """The wall clock, for labels and for "tomorrow"."""
+    before: tuple[Turn, ...] = ()
+    """What was said before a transfer that the caller came back from."""
 
 
 @attrs.frozen

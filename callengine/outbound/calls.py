@@ -5,21 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Literal, TypeAlias
 
-import attrs
 import trio
 
-from callengine.audio.clip import Clip
 from callengine.call.call import Call
 from callengine.cleanup import bounded_cleanup, single
 from callengine.errors import CallEngineError, CarrierError, CarrierFault, ConfigurationError, EngineStopped
 from callengine.masking import masked, scrub
+from callengine.outbound.machines import meet_machine
+from callengine.outbound.outcomes import DialOutcome, DialPlan
 from callengine.outbound.state import DialResult, OutgoingState
 from callengine.outcome import Outcome
-from callengine.telephony import AnsweredBy, CallbackUrls, CarrierControl, CarrierFact, ConnectStream, NewLeg
-
-OnMachine: TypeAlias = Literal["hang up", "continue"]
+from callengine.telephony import AnsweredBy, CarrierControl, CarrierFact, ConnectStream, NewLeg
 
 RING_MARGIN = 15.0
 """Seconds beyond the ring time that a carrier has to say what came of it; Twilio adds up to 5 s of its own
@@ -37,58 +34,7 @@ ASKING = 120.0
 VERDICT = 15.0
 """Seconds from the answer in which a program that wants to hang up waits for the verdict about who answered. Carriers
 take about four for a person (https://www.twilio.com/docs/voice/answering-machine-detection)."""
-GREETING = 60.0
-"""Longest greeting of an answering machine that is waited for, in seconds."""
-GREETING_PAUSE = 2.5
-"""Seconds of silence after which a greeting is taken to be over, where the carrier does not say so: longer than the
-pauses in recorded greetings, which are read without stopping to think."""
-
 log = logging.getLogger(__name__)
-
-
-@attrs.frozen(kw_only=True)
-class DialOutcome:
-    """What became of an outgoing call."""
-
-    result: DialResult
-    reason: str
-    """The carrier's own words or code, or ours where it has none."""
-    number: str = attrs.field(repr=False)
-    call_id: str | None
-    """The carrier's name for it; None where it never had one."""
-    answered_by: AnsweredBy | None
-    """None where that was not asked for, or not found out."""
-    message_left: bool
-    """Whether the message for answering machines was said to its end."""
-    started_at: float
-    """When it was dialled, on the engine's clock (seconds)."""
-    ended_at: float
-    call: Outcome | None
-    """How the conversation went; None where there was none."""
-    fault: CarrierFault | None = None
-    """Whose fault it is that the carrier would not dial: ``configuration`` will not go better the next time."""
-
-    @property
-    def answered(self) -> bool:
-        """Whether a person, or a machine, took the call."""
-        return self.result in ("answered", "voicemail")
-
-
-@attrs.frozen(kw_only=True)
-class DialPlan:
-    """What shall happen with an outgoing call."""
-
-    carrier: str
-    number: str = attrs.field(repr=False)
-    sender: str = attrs.field(repr=False)
-    urls: CallbackUrls
-    ring_timeout: float = 30.0
-    max_duration: float | None = None
-    send_digits: str = attrs.field(default="", repr=False)
-    amd: bool = False
-    voicemail: str | Clip | None = None
-    on_machine: OnMachine = "hang up"
-    on_answered_by: Callable[[AnsweredBy], None] | None = attrs.field(default=None, repr=False)
 
 
 class OutboundCall:
@@ -112,7 +58,8 @@ class OutboundCall:
         """Why somebody who answered was never heard."""
         self._fault: CarrierFault | None = None
         self._hang_up: str | None = None
-        self._message_left = False
+        self.message_left = False
+        """Whether a machine heard all of its message."""
         self._queueing = trio.CancelScope()
         """Around the wait for its turn to be dialled."""
         self._started_at = trio.current_time()
@@ -194,7 +141,7 @@ class OutboundCall:
         """Wait until it is known whether a machine answered: a program that was done with its greeting must not hang up
         on the message. Where one did, the program is dismissed meanwhile."""
         left = self.call.started_at + VERDICT - trio.current_time() if self.call is not None else 0.0
-        await self._until(lambda: self.state.answered_by is not None, max(left, 0.0))
+        await self.until(lambda: self.state.answered_by is not None, max(left, 0.0))
         if self.state.machine and self._hang_up is None:
             await trio.sleep_forever()
 
@@ -230,7 +177,7 @@ class OutboundCall:
         if not await self._dial():
             return
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._meet_machine)
+            nursery.start_soon(meet_machine, self)
             await self._follow()
             nursery.cancel_scope.cancel()
 
@@ -275,7 +222,7 @@ class OutboundCall:
 
     async def _named(self) -> bool:
         """Wait for the carrier to call back about a request that it has not answered; says whether it did."""
-        return await self._until(lambda: self.state.call_id is not None, UNSURE_GRACE, or_hang_up=False)
+        return await self.until(lambda: self.state.call_id is not None, UNSURE_GRACE, or_hang_up=False)
 
     def _leg(self) -> NewLeg:
         plan = self.plan
@@ -293,55 +240,26 @@ class OutboundCall:
     async def _follow(self) -> None:
         """Wait for the end, of whichever kind, and make sure that it is one."""
         ring = self.plan.ring_timeout + RING_MARGIN
-        if not await self._until(lambda: self.state.answered or self.state.final is not None, ring):
+        if not await self.until(lambda: self.state.answered or self.state.final is not None, ring):
             self._failure = ("no answer", f"the carrier said nothing for {ring:g} s")
-        elif not await self._until(self._met, STREAM_GRACE):
+        elif not await self.until(self._met, STREAM_GRACE):
             self._no_media = f"no media stream within {STREAM_GRACE:g} s"
         elif self.call is None and self.state.stream_failure and self._hang_up is None:
             self._no_media = self.state.stream_failure
         elif self.call is not None:
-            await self._until(lambda: self._call_outcome is not None or self.state.final is not None)
-            if self._hang_up is None and not await self._until(lambda: self._call_outcome is not None, END_GRACE):
+            await self.until(lambda: self._call_outcome is not None or self.state.final is not None)
+            if self._hang_up is None and not await self.until(lambda: self._call_outcome is not None, END_GRACE):
                 self.call.finish("caller", "the carrier says that the call is over")
         if self._hang_up is not None or self._failure is not None or self._no_media is not None:
             await self._end_leg()
         if self.call is not None:
-            await self._until(lambda: self._call_outcome is not None, END_GRACE, or_hang_up=False)
+            await self.until(lambda: self._call_outcome is not None, END_GRACE, or_hang_up=False)
         if self.plan.amd and self.state.answered and self._hang_up is None:
-            await self._until(lambda: self.state.answered_by is not None, AMD_GRACE)
+            await self.until(lambda: self.state.answered_by is not None, AMD_GRACE)
 
     def _met(self) -> bool:
         """Whether somebody who answered is heard, or never will be."""
         return self.call is not None or self.state.final is not None or bool(self.state.stream_failure)
-
-    async def _meet_machine(self) -> None:
-        """Where a machine answers: leave the message once it records, or hang up, or let the program talk to it."""
-        await self._until(lambda: self.state.machine, or_hang_up=False)
-        message = self.plan.voicemail
-        if message is None and self.plan.on_machine == "continue":
-            return
-        await self._until(lambda: self.call is not None, or_hang_up=False)
-        assert self.call is not None
-        if self.call.ended:  # a verdict that comes too late to do anything about it
-            return
-        kind = "a fax" if self.state.answered_by == "fax" else "an answering machine"
-        if message is None or self.state.answered_by == "fax":
-            self.hang_up(f"{kind} answered")
-            return
-        self.call.dismiss_program(f"{kind} answered")
-        await self._greeting_over(self.call)
-        self._message_left = await self.call.leave_message(message)
-
-    async def _greeting_over(self, call: Call) -> None:
-        async def silence(scope: trio.CancelScope) -> None:
-            await call.caller_silent_for(GREETING_PAUSE)
-            scope.cancel()
-
-        with trio.move_on_after(GREETING):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(silence, nursery.cancel_scope)
-                await self._until(lambda: self.state.greeting_over, or_hang_up=False)
-                nursery.cancel_scope.cancel()
 
     async def _end_leg(self, *, last_word: bool = True) -> None:
         """Hang up, in the way in which the call is; it must not stay. ``last_word``: and hear the carrier out."""
@@ -357,7 +275,7 @@ class OutboundCall:
             log.warning("a call to %s could not be hung up: %s", masked(self.number), error)
         else:
             seconds = END_GRACE if last_word else 0.0
-            await self._until(lambda: self.state.final is not None, seconds, or_hang_up=False)
+            await self.until(lambda: self.state.final is not None, seconds, or_hang_up=False)
 
     def _settle(self) -> None:
         hung_up = self._hang_up is not None
@@ -385,7 +303,7 @@ class OutboundCall:
             number=self.number,
             call_id=self.state.call_id,
             answered_by=self.state.answered_by,
-            message_left=self._message_left,
+            message_left=self.message_left,
             started_at=self._started_at,
             ended_at=trio.current_time(),
             call=call,
@@ -404,7 +322,7 @@ class OutboundCall:
         self._news.set()
         self._news = trio.Event()
 
-    async def _until(
+    async def until(
         self, condition: Callable[[], bool], seconds: float = float("inf"), *, or_hang_up: bool = True
     ) -> bool:
         """Wait for the condition; says whether it came. Our own hang-up counts as everything coming."""

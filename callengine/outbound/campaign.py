@@ -16,8 +16,8 @@ import trio
 
 from callengine.cleanup import bounded_cleanup, single
 from callengine.errors import CallEngineError, CarrierError, ConfigurationError, NotAllowed
-from callengine.outbound.calls import DialOutcome
 from callengine.outbound.contacts import Contact, check_contacts
+from callengine.outbound.outcomes import DialOutcome
 from callengine.outbound.plan import AT_ONCE, ATTEMPTS, PER_SECOND, RETRY_AFTER, RETRY_ON, CampaignPlan, Hours
 from callengine.outbound.results import (
     Attempt,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callengine.errors import CallEngineError
-from callengine.outbound.calls import DialOutcome
+from callengine.outbound.outcomes import DialOutcome
 
 
 class NotAnswered(CallEngineError):

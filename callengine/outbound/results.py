@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from callengine.outbound.calls import DialOutcome
 from callengine.outbound.contacts import Contact
+from callengine.outbound.outcomes import DialOutcome
 from callengine.outbound.state import DialResult
 from callengine.telephony import AnsweredBy
 

@@ -19,7 +19,7 @@ APP = '''
 """An engine that only dials: by its last digit a number is busy (7), rings (8), goes on (9), or is answered."""
 import trio
 from callengine import Agent, Engine
-from callengine.outbound.calls import DialOutcome
+from callengine.outbound.outcomes import DialOutcome
 
 class Call:
     def __init__(self, number):

@@ -18,8 +18,8 @@ from callengine import Agent, Engine
 from callengine.blocking import Phone, running
 from callengine.carriers.twilio import Twilio
 from callengine.errors import CallEngineError, CarrierError, ConfigurationError, EngineStopped
-from callengine.outbound.calls import DialOutcome
 from callengine.outbound.errors import NotAnswered
+from callengine.outbound.outcomes import DialOutcome
 from callengine.testing import ScriptedStt, ScriptedTts
 from callengine.testing.scripted import EnergyVad
 from callengine.testing.words import Vocabulary

@@ -8,7 +8,7 @@ import attrs
 import trio
 
 from callengine.errors import CallEngineError
-from callengine.outbound.calls import DialOutcome
+from callengine.outbound.outcomes import DialOutcome
 
 
 def outcome(result: Any, number: str = "+15005550001") -> DialOutcome:

@@ -372,28 +372,6 @@ async def test_a_call_that_waits_for_its_turn_can_be_hung_up(call_lab):
     assert len(network.cloud.legs) == 1
 
 
-async def test_an_engine_that_stops_fails_the_wait_at_once_and_hangs_up(call_lab):
-    """A47."""
-    async with call_lab.network(HELLO) as network:
-        network.phone(PERSON, RingsOut())
-        call = await network.engine.dial(PERSON)
-        leg = await network.ringing(PERSON)
-        raised = trio.Event()
-
-        async def wait() -> None:
-            with pytest.raises(EngineStopped, match="stopped"):
-                await call.wait()
-            raised.set()
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(wait)
-            await trio.sleep(1)
-            network.engine._running.board._nursery.cancel_scope.cancel()
-            await raised.wait()
-        assert trio.current_time() < 2
-        assert leg.over.is_set()
-
-
 async def test_draining_hangs_up_what_rings_and_dials_nobody(call_lab):
     async with call_lab.network(HELLO) as network:
         network.phone(PERSON, RingsOut())

@@ -7,7 +7,7 @@ import re
 import pytest
 import trio
 
-from callengine.outbound.references import References, Seen
+from callengine.switchboard.references import References, Seen, new_name
 
 
 async def test_a_name_says_what_it_is_about_until_its_time_is_up(autojump_clock):
@@ -36,8 +36,7 @@ async def test_a_name_that_was_never_given_is_about_nothing(autojump_clock):
 
 
 async def test_names_cannot_be_guessed_and_may_stand_in_a_path(autojump_clock):
-    references = References[str]()
-    names = [references.new() for _ in range(1000)]
+    names = [new_name() for _ in range(1000)]
 
     assert len(set(names)) == 1000
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{22}", name) for name in names)

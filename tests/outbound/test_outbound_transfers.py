@@ -86,6 +86,30 @@ async def test_an_agent_that_gets_its_caller_back_says_so_in_place_of_the_greeti
         await caller.hangs_up()
 
 
+async def test_an_agent_remembers_what_a_caller_said_before_he_was_transferred(call_lab, carrier):
+    agent = attrs.evolve(DESK, greeting="Hello.", transfer_failed="Nobody could take your call.")
+    call_lab.llm.replies("I will ask the kitchen.", "They had soup for you.")
+    async with call_lab.network(agent, carrier=carrier) as network:
+        network.phone(HUMAN, Busy())
+        caller = network.rings(caller=CALLER)
+        await caller.hears("Hello.")
+        await caller.says("My soup is cold.")
+        await caller.hears("I will ask the kitchen.")
+        await caller.waits(1)
+        await call_lab.call.transfer(HUMAN)
+        await caller.hears("Nobody could take your call.")
+        await caller.says("What now?")
+        await caller.hears("They had soup for you.")
+        await caller.hangs_up()
+    asked = [(message.role, message.content) for message in call_lab.llm.requests[-1] if message.role != "system"]
+    assert asked == [
+        ("assistant", "Hello."),
+        ("user", "My soup is cold."),
+        ("assistant", "I will ask the kitchen. Nobody could take your call."),
+        ("user", "What now?"),
+    ]
+
+
 async def test_a_number_that_is_not_on_the_list_is_refused_and_the_call_goes_on(call_lab, carrier):
     """A53, R71: the list is empty unless somebody fills it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,11 @@ import trio
 from callengine.brain.agent import Agent
 from callengine.cleanup import unless
 from callengine.errors import CallEngineError, CarrierError, ConfigurationError, TransferFailed
-from callengine.outbound.briefing import Briefing
 from callengine.outbound.calls import END_GRACE, OutboundCall
+from callengine.outcome import Turn
+from callengine.switchboard.briefing import Briefing
+from callengine.switchboard.owner import Plan
+from callengine.switchboard.references import new_name
 from callengine.telephony import (
     Capabilities,
     Carrier,
@@ -28,8 +31,8 @@ from callengine.telephony import (
 from callengine.turns.digits import DigitSettings
 
 if TYPE_CHECKING:
-    from callengine.outbound.switchboard import Switchboard
     from callengine.server.host import Offer
+    from callengine.switchboard.board import Switchboard
 
 BRIEFING = 60.0
 """Seconds in which somebody who was called, and answered, must have said whether he takes the call: more than a caller
@@ -52,6 +55,8 @@ class EngineLeg:
         self._offer = offer
         self._agent = agent
         self._number = number
+        self.said: Callable[[], tuple[Turn, ...]] = tuple
+        """What has been said in the call: a caller who comes back need not say it again."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -63,7 +68,7 @@ class EngineLeg:
 
     @property
     def _control(self) -> CarrierControl:
-        return self._board.control(self._carrier.name)
+        return self._board.commands.control(self._carrier.name)
 
     async def hang_up(self) -> None:
         await self._control.hang_up(self._call_id)
@@ -76,13 +81,16 @@ class EngineLeg:
 
     async def _instruct(self, instruction: Instruction, timeout: float) -> None:
         lifetime = timeout + TRANSFER_MARGIN
+        plan = self._offer.data
+        assert isinstance(plan, Plan)
+        offer = attrs.evolve(self._offer, data=attrs.evolve(plan, before=(*plan.before, *self.said())))
         try:
-            with self._board.expecting(self._offer, instruction, lifetime) as urls:
+            with self._board.expecting(offer, instruction, lifetime) as urls:
                 await self._control.instruct(self._call_id, instruction, urls)
         except CarrierError as error:
             if self.capabilities.instructed == "command" and error.fault not in ("gone", "unavailable"):
                 # several commands, of which the first stops the stream
-                self._board.start(self._board.bring_back, self._offer, self._call_id)
+                self._board.start(self._board.bring_back, offer, self._call_id)
             raise
 
     @asynccontextmanager
@@ -106,7 +114,7 @@ class EngineLeg:
 
     async def join(self, other_id: str) -> None:
         """Put this leg and another one together."""
-        room = JoinRoom(self._board.new_name())
+        room = JoinRoom(new_name())
         with self._board.expecting(self._offer, room, TRANSFER_MARGIN) as urls:
             try:
                 await self._control.join(self._call_id, other_id, room, urls)
@@ -120,7 +128,7 @@ class EngineLeg:
         """Have the carrier tell somebody who has no stream any more that the caller is gone, and hang up."""
         try:
             words = Refuse(self._agent.caller_gone)
-            await self._control.instruct(call_id, words, self._board.urls(self._carrier.name, call_id))
+            await self._control.instruct(call_id, words, self._board.commands.urls(self._carrier.name, call_id))
         except CallEngineError:
             await self._control.hang_up(call_id)
 
@@ -132,13 +140,15 @@ class EngineLeg:
         await self._control.send_dtmf(self._call_id, digits)
 
     async def start_recording(self) -> str:
-        return await self._control.start_recording(self._call_id, self._board.urls(self._carrier.name, self._call_id))
+        return await self._control.start_recording(
+            self._call_id, self._board.commands.urls(self._carrier.name, self._call_id)
+        )
 
     async def stop_recording(self, recording_id: str) -> None:
         await self._control.stop_recording(self._call_id, recording_id)
 
     async def send_message(self, to: str, text: str) -> str:
-        urls = self._board.urls(self._carrier.name, self._call_id)
+        urls = self._board.commands.urls(self._carrier.name, self._call_id)
         return await self._control.send_message(NewMessage(to=to, sender=self._own_number(), text=text, urls=urls))
 
     def _own_number(self) -> str:

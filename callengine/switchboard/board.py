@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 import httpx
@@ -13,24 +13,26 @@ import trio
 
 from callengine.audio.clip import Clip
 from callengine.brain.agent import Agent
-from callengine.call.call import Call
 from callengine.errors import CallEngineError, CarrierError, ConfigurationError, EngineStopped, NotSupported
-from callengine.masking import masked, printable
 from callengine.observers import Observers
-from callengine.outbound.calls import END_GRACE, RING_MARGIN, STREAM_GRACE, DialPlan, OnMachine, OutboundCall
+from callengine.outbound.calls import END_GRACE, RING_MARGIN, STREAM_GRACE, OutboundCall
+from callengine.outbound.outcomes import DialPlan, OnMachine
 from callengine.outbound.pace import Pace
-from callengine.outbound.references import References, Seen
 from callengine.programs import Cast, Program, Programs
 from callengine.reach import check_target
-from callengine.server.host import Host, Offer, Told
+from callengine.server.host import Offer, Told
 from callengine.server.tokens import TokenStore
-from callengine.server.trust import base_url, stream_parameters, stream_url
+from callengine.server.trust import stream_parameters, stream_url
+from callengine.switchboard.arrivals import Arrivals
+from callengine.switchboard.commands import Commands
+from callengine.switchboard.messages import Messages
+from callengine.switchboard.owner import DECIDE, Owner, Plan
+from callengine.switchboard.references import References, Seen, new_name
 from callengine.telephony import (
     AnsweredBy,
     CallbackUrls,
     CallProgress,
     Carrier,
-    CarrierControl,
     CarrierFact,
     ConnectStream,
     IncomingCall,
@@ -38,41 +40,19 @@ from callengine.telephony import (
     Instruction,
     InstructionsWanted,
     MessageProgress,
-    NewMessage,
     RecordingReady,
     Refuse,
     StreamFailed,
     TransferEnded,
 )
 
-DECIDE = 10.0
-"""Seconds in which an incoming call is decided about, and a message's listener has answered."""
-
 STOPPING = 1.0
 """Seconds in which a media stream that a carrier was told to stop has stopped."""
-
-ARRIVAL = 65.0
-"""Seconds in which the media stream of a call that was let in must have come: its token's, and those of its start."""
 
 SEEN = 10_000
 """What carriers told, and may repeat: some of it for a day, but not after so much else."""
 
-BUSY = "All our lines are busy. Please call again in a few minutes."
-FAULT = "I'm sorry, we cannot take your call right now. Please call again later."
-
 log = logging.getLogger(__name__)
-
-
-@attrs.frozen
-class Plan:
-    """What a call runs, and how it came about. Travels with the call, from its offer on."""
-
-    cast: Cast
-    outbound: OutboundCall | None = None
-    came_back: str = ""
-    """Why the caller is back from a transfer."""
-    parameters: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    """The application's own, for the program."""
 
 
 @attrs.frozen
@@ -82,25 +62,6 @@ class _Expected:
     offer: Offer
     """Whose call it is: with its plan, for a caller who comes back."""
     instruction: Instruction
-
-
-class Owner(Host, Protocol):
-    """The engine, as its switchboard sees it."""
-
-    @property
-    def address(self) -> str:
-        """Its own host and port, for development without a public URL."""
-
-    @property
-    def calls(self) -> tuple[Call, ...]:
-        """The calls that are going on."""
-
-    @property
-    def places(self) -> int:
-        """How many calls more there may be."""
-
-    async def load(self, cast: Cast) -> None:
-        """Load what a call of this cast needs. Raises `ConfigurationError`."""
 
 
 class Switchboard:
@@ -120,14 +81,13 @@ class Switchboard:
         self._programs = programs
         self._tokens = tokens
         self._observers = observers
-        self._http = http
         self._nursery = nursery
         self._pace = pace
-        self._controls: dict[str, CarrierControl] = {}
         self._expected = References[_Expected]()
         self._seen = Seen(SEEN)
-        self._arriving = References[IncomingCall]()
-        """Calls that were let in, and whose media streams have not come yet."""
+        self.commands = Commands(owner, http)
+        self.arrivals = Arrivals(owner, programs)
+        self.messages = Messages(self.commands, observers)
         self.outgoing: dict[str, OutboundCall] = {}
         """Calls that were asked for and are not over, by their references."""
 
@@ -137,30 +97,16 @@ class Switchboard:
 
     # --- names and commands -----------------------------------------------------------------------------------------
 
-    def new_name(self) -> str:
-        """A name that nobody can guess."""
-        return self._expected.new()
-
-    def urls(self, carrier: str, reference: str) -> CallbackUrls:
-        """Where this carrier calls back about what the reference names. Raises `ConfigurationError`."""
-        return CallbackUrls(base_url(self._owner, carrier, self._owner.address), reference)
-
-    def control(self, carrier: str) -> CarrierControl:
-        """A carrier's commands. Raises `ConfigurationError` where it cannot be given any."""
-        if carrier not in self._controls:
-            self._controls[carrier] = self._carriers[carrier].control(self._http())
-        return self._controls[carrier]
-
     @contextmanager
     def expecting(self, offer: Offer, instruction: Instruction, lifetime: float) -> Iterator[CallbackUrls]:
         """While, and after, a leg is told to do something: what comes of it concerns this call.
 
         A command that got no answer may have been done, so that the carrier may still ask.
         """
-        reference = self._expected.new()
+        reference = new_name()
         self._expected.put(reference, _Expected(offer, instruction), lifetime)
         try:
-            yield self.urls(offer.carrier, reference)
+            yield self.commands.urls(offer.carrier, reference)
         except CallEngineError as error:
             if not (isinstance(error, CarrierError) and error.fault == "unavailable"):
                 self._expected.pop(reference)
@@ -180,46 +126,17 @@ class Switchboard:
 
     # --- calls that come in -----------------------------------------------------------------------------------------
 
-    async def offer(self, carrier: str, call: IncomingCall) -> Offer | Refuse:
-        """Decide what a call that comes in runs."""
-        await trio.lowlevel.checkpoint()
-        call = _in_one_line(call)
-        if not self._place_for(carrier, call):
-            return Refuse(BUSY)
-        try:
-            cast = await self._programs.of(call)
-            if not isinstance(cast, Refuse):
-                await self._owner.load(cast)
-        except Exception:  # the application's own function
-            log.exception("a call from %s was refused: nobody could decide what it runs", masked(call.caller))
-            return Refuse(FAULT)
-        if isinstance(cast, Refuse):
-            return cast
-        if not self._place_for(carrier, call):  # others were decided about meanwhile
-            return Refuse(BUSY)
-        self._arriving.put(_key(carrier, call.call_id), call, ARRIVAL)
-        return Offer(carrier, call.caller, call.callee, "inbound", call.call_id, Plan(cast))
-
-    def _place_for(self, carrier: str, call: IncomingCall) -> bool:
-        """Whether there is a place for this call; one that has a place already keeps it."""
-        taken = self._arriving.get(_key(carrier, call.call_id)) is None and len(self._arriving) >= self._owner.places
-        if taken:
-            log.warning("refused a call: %d calls are going on (max_calls)", len(self._owner.calls))
-        return not taken
-
-    def arrived(self, carrier: str, call_id: str) -> None:
-        """A call's media stream is here: it counts as one of the engine's, if it is one that came in."""
-        self._arriving.pop(_key(carrier, call_id))
-
     async def _answer(self, carrier: str, call: IncomingCall) -> None:
         """The same, for a carrier that wants it as a command."""
         with trio.move_on_after(DECIDE) as bound:
-            decision = await self.offer(carrier, call)
+            decision = await self.arrivals.offer(carrier, call)
         if bound.cancelled_caught:
             log.warning("a call of %s was not taken: no decision about it within %g s", carrier, DECIDE)
             decision = Refuse()
         instruction = decision if isinstance(decision, Refuse) else self._connect(decision)
-        await self.control(carrier).instruct(call.call_id, instruction, self.urls(carrier, call.call_id))
+        await self.commands.control(carrier).instruct(
+            call.call_id, instruction, self.commands.urls(carrier, call.call_id)
+        )
 
     def _connect(self, offer: Offer, lifetime: float | None = None) -> ConnectStream:
         """The instruction that brings a leg's media here."""
@@ -248,7 +165,7 @@ class Switchboard:
         """Call somebody; see `callengine.Engine.dial`."""
         number = check_target(to)
         recipe = self._carriers[self._dialling(carrier)]
-        control = self.control(recipe.name)
+        control = self.commands.control(recipe.name)
         amd = amd or voicemail is not None
         if amd and not recipe.capabilities.amd:
             raise ConfigurationError(f"{recipe.name} cannot tell machines from people: leave out amd and voicemail")
@@ -266,7 +183,7 @@ class Switchboard:
         cast = self._programs.default if program is None else self._cast(program, agent)
         await self._owner.load(cast)
         self._check_dialling()  # loading takes its time
-        reference = self._expected.new()
+        reference = new_name()
 
         def stream() -> ConnectStream:
             patience = ring_timeout + RING_MARGIN + STREAM_GRACE
@@ -279,7 +196,7 @@ class Switchboard:
             carrier=recipe.name,
             number=number,
             sender=shown,
-            urls=self.urls(recipe.name, reference),
+            urls=self.commands.urls(recipe.name, reference),
             ring_timeout=ring_timeout,
             max_duration=max_duration,
             send_digits=send_digits,
@@ -338,7 +255,7 @@ class Switchboard:
         if expected is None or expected.offer.carrier != carrier:
             log.warning("%s asked what to do with a call that is not known (any more)", carrier)
             return None
-        return Told(expected.instruction, self.urls(carrier, fact.reference))
+        return Told(expected.instruction, self.commands.urls(carrier, fact.reference))
 
     def _take_back(self, carrier: str, fact: TransferEnded, expected: _Expected | None) -> Told | None:
         """Where a transfer failed, the caller comes back to the program that he was with."""
@@ -351,7 +268,7 @@ class Switchboard:
         assert isinstance(offer.data, Plan)
         plan = attrs.evolve(offer.data, outbound=None, came_back=why)
         offer = attrs.evolve(offer, call_id=call_id, data=plan, start_within=None)
-        return Told(self._connect(offer), self.urls(offer.carrier, call_id))
+        return Told(self._connect(offer), self.commands.urls(offer.carrier, call_id))
 
     async def bring_back(self, offer: Offer, call_id: str) -> None:
         """After a transfer that the carrier refused: where it cost the caller his stream, he comes back."""
@@ -361,7 +278,7 @@ class Switchboard:
             await self._reconnect(offer.carrier, call_id, self._back(offer, call_id, "failed"))
 
     async def _reconnect(self, carrier: str, call_id: str, told: Told) -> None:
-        await self.control(carrier).instruct(call_id, told.instruction, told.urls)
+        await self.commands.control(carrier).instruct(call_id, told.instruction, told.urls)
 
     def note(self, carrier: str, fact: CarrierFact) -> None:
         """Take note of what a carrier tells."""
@@ -376,7 +293,7 @@ class Switchboard:
                         self.start(self._reconnect, carrier, fact.call_id, told)
             case IncomingMessage():
                 if self._seen.first(f"{carrier} message {fact.message_id}"):
-                    self.start(self._receive_message, carrier, attrs.evolve(fact, carrier=carrier))
+                    self.start(self.messages.receive, carrier, attrs.evolve(fact, carrier=carrier))
             case RecordingReady():
                 which = f"{fact.call_id} {fact.recording_id or fact.url} {fact.failed}"
                 if self._seen.first(f"{carrier} recording {which}"):
@@ -391,7 +308,7 @@ class Switchboard:
         """Something of a leg: of an outgoing call, or of one that is going on."""
         reference, call_id = getattr(fact, "reference", None), getattr(fact, "call_id", None)
         if isinstance(fact, CallProgress) and fact.final:
-            self.arrived(carrier, fact.call_id)  # or never will
+            self.arrivals.left(carrier, fact.call_id)  # or never will
         call = self.outgoing.get(reference or "")
         if call is not None and call.plan.carrier != carrier:
             return
@@ -410,38 +327,3 @@ class Switchboard:
         for call in self._owner.calls:
             if call.id == call_id and call.carrier == carrier:
                 call.finish("caller", "the carrier says that the call is over")
-
-    # --- messages -----------------------------------------------------------------------------------------------------
-
-    async def send_message(self, to: str, text: str, *, sender: str | None = None, carrier: str | None = None) -> str:
-        """Send a text message; see `callengine.Engine.send_message`."""
-        able = [name for name, recipe in self._carriers.items() if recipe.capabilities.messages]
-        name = carrier or next((name for name in able if self._carriers[name].missing_for_commands() is None), None)
-        if name is None or name not in able:
-            raise ConfigurationError(f"no carrier with its keys sends messages: {', '.join(able) or 'none can'}")
-        shown = sender or self._carriers[name].sender
-        if shown is None:
-            raise ConfigurationError(f"whose number shall it show? Give the carrier {name!r} a sender, or pass sender=")
-        if not text.strip():
-            raise ConfigurationError("a text message needs a text")
-        urls = self.urls(name, self.new_name())
-        return await self.control(name).send_message(
-            NewMessage(to=check_target(to), sender=check_target(shown), text=text, urls=urls)
-        )
-
-    async def _receive_message(self, carrier: str, message: IncomingMessage) -> None:
-        """Tell the application, and send what it answers."""
-        answer = await self._observers.message_received(message, DECIDE)
-        if answer:
-            await self.send_message(message.sender, answer, sender=message.recipient, carrier=carrier)
-
-
-def _in_one_line(call: IncomingCall) -> IncomingCall:
-    """What a caller can choose of it, as it may be written into a line of something: a log, or a model's prompt."""
-    more = {name: printable(value) for name, value in call.parameters.items()}
-    caller, callee = printable(call.caller).strip(), printable(call.callee).strip()
-    return attrs.evolve(call, caller=caller, callee=callee, parameters=more)
-
-
-def _key(carrier: str, call_id: str) -> str:
-    return f"{carrier} {call_id}"

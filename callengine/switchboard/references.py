@@ -11,6 +11,11 @@ import trio
 T = TypeVar("T")
 
 
+def new_name() -> str:
+    """A name that nobody can guess: 22 characters that may stand in a URL's path."""
+    return secrets.token_urlsafe(16)
+
+
 class References(Generic[T]):
     """Names that stand in callback URLs: they cannot be guessed, and expire.
 
@@ -20,10 +25,6 @@ class References(Generic[T]):
     def __init__(self, limit: int = 10_000) -> None:
         self._limit = limit
         self._known: OrderedDict[str, tuple[float, T]] = OrderedDict()
-
-    def new(self) -> str:
-        """A name that is not known yet: 22 characters that may stand in a URL's path."""
-        return secrets.token_urlsafe(16)
 
     def put(self, reference: str, about: T, lifetime: float) -> None:
         """Remember what it is about, for ``lifetime`` seconds."""
