@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from math import inf
 
 import attrs
 import trio
@@ -81,7 +82,8 @@ class Call(Telephone):
         self._verdict: tuple[EndedBy, str] | None = None
         """Why the call says its last words."""
         self._end: tuple[EndedBy, str] | None = None
-        self._ended_at = self.started_at
+        self._ended_at = inf
+        """Infinity while it goes on."""
         self._ended = trio.Event()
         self._live = trio.CancelScope()
         self._goodbye: str | None = None
@@ -130,6 +132,7 @@ class Call(Telephone):
                         nursery.start_soon(self._child, "goodbye", self._take_leave)
                         await trio.sleep_forever()
         finally:
+            self._ended_at = min(self._ended_at, trio.current_time())  # cancelled, it ends before closing
             polite = self._end is not None and self._end[0] != "caller"
             await self._line.close(polite=polite, handed_over=self._handed_over)
             self.counters += self._line.counters()
@@ -199,7 +202,7 @@ class Call(Telephone):
             self._ended_meanwhile = self._ended_meanwhile or (by, reason)
         elif self._end is None:
             self._end = self._verdict or (by, reason)
-            self._ended_at = trio.current_time()
+            self._ended_at = min(self._ended_at, trio.current_time())
             self._ended.set()
             self._live.cancel()
 
@@ -299,7 +302,7 @@ class Call(Telephone):
             ended_by=ended_by,
             reason=reason,
             started_at=self.started_at,
-            ended_at=self._ended_at if self._end else trio.current_time(),
+            ended_at=min(self._ended_at, trio.current_time()),
             turns=turns_of(self.journal),
             counters=dict(self.counters),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import trio
 
 from callengine import Agent
@@ -20,6 +21,10 @@ CUT = TurnSettings(interruption=Interruption(mode="cut", min_duration=0.2, guard
 """Sound cuts at once: one exact moment, for tests of what a cut does."""
 PATIENT = PatienceSettings(away_after=None)
 """For tests in which nothing happens for long."""
+
+CLOUD = pytest.mark.carrier("twilio", "signalwire", "telnyx", "plivo")
+"""For tests of what only these have: messages in JSON, a buffer of their own, the echoes of marks, a network's delay.
+Asterisk's AudioSocket has audio."""
 
 MOMENTS = ("mid-greeting", "while the LLM thinks", "while TTS streams", "mid-reply")
 
@@ -51,6 +56,22 @@ async def reach(moment: str, lab: CallLab, caller: Caller) -> None:
         return
     await caller.waits(0.5)
     assert not caller.leg.queue.playing(trio.current_time())
+
+
+def stopped(lab: CallLab) -> str:
+    """The reason of a call whose caller put the phone down."""
+    plivo = "the media socket closed (1000) without a stop"  # it announces no end
+    return plivo if lab.carrier == "plivo" else "the carrier stopped the stream"
+
+
+def buffers(lab: CallLab) -> bool:
+    """Whether the carrier has a buffer that can be cleared."""
+    return lab.carrier != "audiosocket"
+
+
+def echoes_cleared(lab: CallLab) -> bool:
+    """Whether the carrier echoes marks that a clear threw away."""
+    return lab.carrier != "plivo"
 
 
 def decisions(lab: CallLab, what: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import trio
+from lab_calls import buffers
 
 from callengine.call.settings import SenderSettings
 from callengine.testing import Caller, CallLab
@@ -44,10 +45,23 @@ def slices(lab: CallLab, utterance: int = 1) -> list[Sent]:
     ]
 
 
+PLIVO = {"playAudio": "media", "checkpoint": "mark", "clearAudio": "clear"}
+"""Its words for what the others call."""
+
+
 def wire(lab: CallLab) -> list[str]:
-    """Every message that left, in order: ``media``, ``clear``, or ``mark NAME``."""
-    messages = [json.loads(message) for message in lab.call._line._connection.socket.sent]
-    return [f"mark {m['mark']['name']}" if m["event"] == "mark" else m["event"] for m in messages]
+    """Every message that left, in order: ``media``, ``clear``, or ``mark NAME``, whatever the carrier's words."""
+    return [_named(json.loads(message)) for message in lab.call._line._connection.socket.sent]
+
+
+def clears(lab: CallLab) -> int:
+    """How many times what the carrier had was taken back."""
+    return wire(lab).count("clear") if buffers(lab) else len(lab.call.journal.of("clear.sent"))
+
+
+def _named(message: dict[str, Any]) -> str:
+    kind = PLIVO.get(message["event"], message["event"])
+    return f"mark {message.get('mark', message)['name']}" if kind == "mark" else kind
 
 
 def schedule(settings: SenderSettings, samples: int) -> list[tuple[float, int]]:

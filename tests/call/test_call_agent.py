@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
-from lab_calls import CUT, decisions, until
+from lab_calls import CLOUD, CUT, decisions, until
 
 from callengine import Agent, Clip
 from callengine.brain.history import INTERRUPTED
@@ -46,6 +46,7 @@ async def test_the_greeting_is_interrupted_from_its_first_slice(call_lab):
     call_lab.assert_nothing_left()
 
 
+@CLOUD
 async def test_an_interruption_silences_the_line_at_once(call_lab):
     """The clear is the next message, and nothing of the reply follows it."""
     call_lab.llm.replies(LONG, "Yes.")

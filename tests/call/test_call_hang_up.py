@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from lab_calls import decisions
+from lab_calls import CLOUD, decisions
 
 from callengine import Agent
 from callengine.call.settings import CallSettings
@@ -270,6 +270,7 @@ async def test_a_caller_who_was_handed_over_is_not_hung_up(call_lab, carrier):
     call_lab.assert_nothing_left()
 
 
+@CLOUD
 async def test_a_stream_that_outlives_the_hand_over_is_closed_after_five_seconds(call_lab, monkeypatch):
     async def story(call):
         await trio.sleep_until(AT)

@@ -10,6 +10,7 @@ import trio
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from lab_calls import CLOUD
 
 from callengine.testing import CallLab, CarrierSettings
 from callengine.testing.virtual import run_virtual
@@ -17,6 +18,12 @@ from callengine.turns.heard import Heard
 
 FIRST_AUDIO = 0.1
 """Seconds: the scripted voice's."""
+
+
+@pytest.fixture(scope="session")
+def kind(pytestconfig):
+    """The run's carrier."""
+    return pytestconfig.getoption("carrier")
 
 
 @attrs.frozen
@@ -45,8 +52,8 @@ def text_of(case: Case) -> str:
     return " ".join(case.sentences)
 
 
-async def happen(case: Case) -> Truth:
-    lab = CallLab()
+async def happen(case: Case, kind: str) -> Truth:
+    lab = CallLab(carrier=kind)
     lab.tts.speed = case.speed
     lab.tts.word_times = case.word_times
     results: list[Any] = []
@@ -73,8 +80,8 @@ async def happen(case: Case) -> Truth:
     return Truth(results[0], words)
 
 
-def check(case: Case) -> None:
-    truth = run_virtual(happen, case)
+def check(case: Case, kind: str) -> None:
+    truth = run_virtual(happen, case, kind)
     said = truth.said
     count = len(said.heard.split())
     assert said.said == text_of(case)
@@ -99,7 +106,9 @@ LENGTH = (len(TEXT[0]) + 1 + len(TEXT[1]) + 1) * 0.06
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
-@pytest.mark.parametrize("marks", ["echo", "never", "late", "twice", "reversed", "foreign"])
+@pytest.mark.parametrize(
+    "marks", ["echo", *(pytest.param(m, marks=CLOUD) for m in ("never", "late", "twice", "reversed", "foreign"))]
+)
 @pytest.mark.parametrize(
     "cut",
     [
@@ -112,36 +121,37 @@ LENGTH = (len(TEXT[0]) + 1 + len(TEXT[1]) + 1) * 0.06
         pytest.param(LENGTH + 0.01, id="a moment after it"),
     ],
 )
-def test_cut_at_a_moment_that_is_easily_wrong(cut, marks, delay):
-    check(Case(TEXT, cut, delay, marks=marks))
+def test_cut_at_a_moment_that_is_easily_wrong(kind, cut, marks, delay):
+    check(Case(TEXT, cut, delay, marks=marks), kind)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.3])
-def test_what_was_played_to_its_end_is_complete(delay):
-    truth = run_virtual(happen, Case(TEXT, LENGTH + 2 * delay + 0.01, delay))
+def test_what_was_played_to_its_end_is_complete(kind, delay):
+    truth = run_virtual(happen, Case(TEXT, LENGTH + 2 * delay + 0.01, delay), kind)
     assert truth.said == Heard(said=" ".join(TEXT), heard=" ".join(TEXT), complete=True, certainty="marks")
     assert " ".join(word for word, _ in truth.words) == " ".join(TEXT)
 
 
-def test_what_was_cut_says_by_whom_and_how_sure_it_is():
-    truth = run_virtual(happen, Case(TEXT, 1.0, 0.05))
+@CLOUD
+def test_what_was_cut_says_by_whom_and_how_sure_it_is(kind):
+    truth = run_virtual(happen, Case(TEXT, 1.0, 0.05), kind)
     assert truth.said == Heard(
         said=" ".join(TEXT), heard="One two three", complete=False, cut_by="application", certainty="marks"
     )
-    early = run_virtual(happen, Case(TEXT, 0.1, 0.05))
+    early = run_virtual(happen, Case(TEXT, 0.1, 0.05), kind)
     assert (early.said.heard, early.said.certainty) == ("", "clock")
 
 
-def test_after_a_stall_the_words_that_the_carrier_had_not_got_are_not_counted():
+def test_after_a_stall_the_words_that_the_carrier_had_not_got_are_not_counted(kind):
     """The carrier ran dry and plays 0.3 s late: the clock alone would count a word too many."""
     for cut in (0.55, 0.65, 0.75, 0.79, 0.9, 1.0, 1.1, 1.3, 1.5, 2.0):
-        check(Case(TEXT, cut, 0.05, stalls=((0.4, 0.4),)))
+        check(Case(TEXT, cut, 0.05, stalls=((0.4, 0.4),)), kind)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.1])
-def test_with_a_synthesiser_slower_than_speech(delay):
+def test_with_a_synthesiser_slower_than_speech(kind, delay):
     for cut in (0.3, 0.7, 1.15, 1.9, 2.6):
-        check(Case(TEXT, cut, delay, speed=0.7, word_times=True))
+        check(Case(TEXT, cut, delay, speed=0.7, word_times=True), kind)
 
 
 # --- at any moment --------------------------------------------------------------------------------------------------
@@ -164,10 +174,11 @@ sentences = st.lists(words, min_size=2, max_size=8).map(lambda row: " ".join(row
     )
 )
 @example(Case(("Ab cd.",), 0.2, 0.3))
-def test_by_marks(case):
-    check(case)
+def test_by_marks(kind, case):
+    check(case, kind)
 
 
+@CLOUD
 @hypothesis_settings(max_examples=30, deadline=None)
 @given(
     st.builds(
@@ -180,8 +191,8 @@ def test_by_marks(case):
         word_times=st.booleans(),
     )
 )
-def test_by_the_clock(case):
-    check(case)
+def test_by_the_clock(kind, case):
+    check(case, kind)
 
 
 async def test_a_sentence_that_was_played_is_heard_while_the_next_is_still_being_written(call_lab):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from lab_calls import CUT, GREETING, until
+from lab_calls import CUT, GREETING, echoes_cleared, until
 
 from callengine import Agent
 from callengine.errors import CallEnded
@@ -70,7 +70,8 @@ async def test_50_calls_at_once_never_see_each_others_audio_or_marks(call_lab):
         echoes = call.journal.of("mark.echoed")
         assert [record for record in echoes if record.data["status"] == "unknown"] == []
         sent = {record.data["mark"] for record in call.journal.of("media.sent")}
-        assert {r.data["mark"] for r in echoes if r.data["mark"].startswith("u")} == sent
+        echoed = {r.data["mark"] for r in echoes if r.data["mark"].startswith("u")}
+        assert echoed == sent if echoes_cleared(call_lab) else echoed < sent
     call_lab.assert_nothing_left()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
-from lab_calls import decisions, until
+from lab_calls import buffers, decisions, until
 from polite_calls import (
     GRAIN,
     GREETING,
@@ -339,7 +339,7 @@ async def test_three_words_confirm_and_one_does_not(call_lab, mode):
     assert barge_in.t == third.t
     assert barge_in.data["onset"] == pytest.approx(began, abs=GRAIN)
     assert call_lab.call.counters["backchannels"] == 1
-    if mode != "pause":  # the audio flows until it is confirmed
+    if mode != "pause" and buffers(call_lab):  # the audio flows until it is confirmed
         assert [round(at - call_lab.call.started_at, 3) for at, _ in caller.leg.queue.cleared] == [round(barge_in.t, 3)]
     assert len(call_lab.llm.requests) == 2
     assert turns(call_lab)[1:] == ["No wait please."]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from statistics import mean
+from typing import Literal
 
 import pytest
 import trio
+from lab_calls import CLOUD
 from sending import COUNTING, SLOT, Buffer, all_sent, schedule, slices, started, times, wire
 
 from callengine.call.settings import CallSettings, SenderSettings
@@ -50,6 +52,7 @@ async def test_the_first_fill_is_three_slices_at_once_then_one_each_100_ms(call_
     assert [row.playout - sent[0].at for row in sent[:5]] == pytest.approx([0, 0.04, 0.08, 0.12, 0.22], abs=1e-5)
 
 
+@CLOUD
 async def test_each_slice_has_its_mark_behind_it(call_lab):
     async with call_lab.dial(saying("One two three four five.", "Six.")) as caller:
         await caller.hears("Six")
@@ -97,6 +100,7 @@ def test_a_lead_that_cannot_be_held_is_refused():
 # --- the carrier's buffer -------------------------------------------------------------------------------------------
 
 
+@CLOUD
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
 @pytest.mark.parametrize("marks", ["echo", "never", "late"])
 async def test_the_lead_stays_where_it_should_be_at_any_delay(call_lab, delay, marks):
@@ -112,6 +116,7 @@ async def test_the_lead_stays_where_it_should_be_at_any_delay(call_lab, delay, m
     assert call_lab.call.outcome.turns[0].heard == COUNTING
 
 
+@CLOUD
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
 async def test_the_round_trip_is_measured(call_lab, delay):
     async with call_lab.dial(saying("One."), carrier=CarrierSettings(delay=delay)) as caller:
@@ -119,9 +124,12 @@ async def test_the_round_trip_is_measured(call_lab, delay):
         assert call_lab.call._line.sender._playout.round_trip == pytest.approx(2 * delay, abs=1e-9)
 
 
-async def played(carrier: CarrierSettings, *, stall: float = 0.0) -> tuple[list[tuple[float, bytes]], CallLab]:
+async def played(
+    kind: str, *, marks: Literal["echo", "never", "late", "twice", "reversed", "foreign"] = "echo", stall: float = 0.0
+) -> tuple[list[tuple[float, bytes]], CallLab]:
     """What the caller heard of two utterances, and when; echoes may be held back for a while on their way."""
-    lab = CallLab()
+    lab = CallLab(carrier=kind)
+    carrier = CarrierSettings(delay=0.1, marks=marks)
     async with lab.dial(saying(COUNTING, "Eighteen, nineteen, twenty.", every=10.0), carrier=carrier) as caller:
         await started(lab)
         await caller.waits(1.0)
@@ -133,18 +141,19 @@ async def played(carrier: CarrierSettings, *, stall: float = 0.0) -> tuple[list[
     return rows, lab
 
 
+@CLOUD
 @pytest.mark.trio
 @pytest.mark.parametrize("marks", ["never", "late", "twice", "reversed", "foreign"])
 async def test_echoes_that_misbehave_change_nothing_audible(call_lab, marks):
-    usual, _ = await played(CarrierSettings(delay=0.1))
-    assert (await played(CarrierSettings(delay=0.1, marks=marks)))[0] == usual
+    usual, _ = await played(call_lab.carrier)
+    assert (await played(call_lab.carrier, marks=marks))[0] == usual
 
 
+@CLOUD
 @pytest.mark.parametrize("held_back", [0.3, 0.95, 2.5])
 async def test_a_batch_of_echoes_releases_no_burst(call_lab, held_back):
-    del call_lab  # only its clock
-    usual, _ = await played(CarrierSettings(delay=0.1))
-    batch, lab = await played(CarrierSettings(delay=0.1), stall=held_back)
+    usual, _ = await played(call_lab.carrier)
+    batch, lab = await played(call_lab.carrier, stall=held_back)
     assert b"".join(audio for _, audio in batch) == b"".join(audio for _, audio in usual)
     batches = [r.t for r in lab.call.journal.of("mark.echoed")]
     assert max(batches.count(at) for at in batches) >= int(held_back / 0.1)
@@ -155,6 +164,7 @@ async def test_a_batch_of_echoes_releases_no_burst(call_lab, held_back):
     assert contiguous.count(False) == 1  # between the two utterances
 
 
+@CLOUD
 async def test_after_a_stall_of_the_network_the_buffer_is_bounded(call_lab):
     call_lab.tts.chunk = 10.0
     long = f"{COUNTING} {COUNTING.lower()}"
@@ -184,6 +194,7 @@ async def test_after_a_stall_of_the_network_the_buffer_is_bounded(call_lab):
     assert [(heard.complete, heard.certainty) for heard in story.heard] == [(True, "marks")]
 
 
+@CLOUD
 async def test_the_end_of_an_utterance_waits_for_a_carrier_that_fell_behind(call_lab):
     """A stall of a second is longer than the grace, but the echoes say how late the carrier is."""
     call_lab.tts.chunk = 10.0
@@ -242,6 +253,7 @@ async def test_a_tiny_limit_cannot_lock_the_line(call_lab):
 # --- the end of an utterance ----------------------------------------------------------------------------------------
 
 
+@CLOUD
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
 async def test_say_returns_when_the_last_mark_is_back(call_lab, delay):
     story = saying("One two three.")
@@ -252,6 +264,7 @@ async def test_say_returns_when_the_last_mark_is_back(call_lab, delay):
     assert story.heard[0].certainty == "marks"
 
 
+@CLOUD
 @pytest.mark.parametrize("grace", [0.1, 0.5, 1.5])
 async def test_without_marks_say_returns_after_the_grace(call_lab, grace):
     story = saying("One two three.")
@@ -267,6 +280,7 @@ async def test_without_marks_say_returns_after_the_grace(call_lab, grace):
 # --- marks ----------------------------------------------------------------------------------------------------------
 
 
+@CLOUD
 async def test_marks_of_the_same_name_are_each_their_own(call_lab):
     marks = []
 
@@ -298,6 +312,7 @@ async def test_marks_of_the_same_name_are_each_their_own(call_lab):
     call_lab.assert_nothing_left()
 
 
+@CLOUD
 async def test_an_echo_after_our_clear_proves_nothing(call_lab):
     async def story(call):
         async with trio.open_nursery() as nursery:
@@ -317,6 +332,7 @@ async def test_an_echo_after_our_clear_proves_nothing(call_lab):
     assert after[-1] == {"mark": "p2", "status": "played"}
 
 
+@CLOUD
 async def test_a_late_echo_of_an_old_utterance_confirms_nothing_in_the_next(call_lab):
     heard = []
 

@@ -8,7 +8,7 @@ import socket as stdlib_socket
 import attrs
 import pytest
 import trio
-from lab_calls import CUT
+from lab_calls import CLOUD, CUT
 from sending import COUNTING, started, wire
 from websockets.client import ClientProtocol
 from websockets.frames import Frame
@@ -27,6 +27,8 @@ from callengine.services.metronome import Metronome
 from callengine.testing import CarrierSettings
 from callengine.testing.playout import PlayoutQueue
 from callengine.testing.twilio import TwilioSide
+
+pytestmark = CLOUD
 
 AGENT = Agent(greeting="Hi.", prompt="Be brief.")
 
@@ -166,6 +168,7 @@ def messages_in(data: bytes) -> list[bytes]:
     return [bytes(event.data) for event in client.events_received() if isinstance(event, Frame)]
 
 
+@pytest.mark.carrier("twilio")
 async def test_under_backpressure_what_was_not_sent_is_thrown_away_and_the_clear_is_next(autojump_clock):
     ours, theirs = stdlib_socket.socketpair()
     ours.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_SNDBUF, 4096)

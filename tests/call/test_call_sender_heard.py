@@ -17,6 +17,8 @@ from callengine.ports import WordTime
 from callengine.services.metronome import Metronome
 from callengine.testing.virtual import run_virtual
 
+pytestmark = pytest.mark.carrier("twilio")  # it needs none: once is enough
+
 RATE = 8000
 CHARACTER = 533
 """Samples that a character takes, and the space after a word: the pace that is assumed while audio is arriving."""

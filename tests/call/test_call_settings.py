@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 import pytest
 import trio
-from lab_calls import decisions, until
+from lab_calls import CLOUD, decisions, until
 
 from callengine import Agent, Engine
 from callengine.brain.flows.message import message_flow
@@ -21,6 +21,7 @@ from callengine.journal import JournalSettings, read_journal
 from callengine.server.host import Offer
 from callengine.telephony import IncomingCall, Refuse
 from callengine.testing import CarrierSettings
+from callengine.testing.accounts import recipes
 from callengine.testing.carrier import Leg
 from callengine.testing.link import MemoryLink
 from callengine.testing.playout import PlayoutQueue
@@ -88,6 +89,13 @@ class _StubbornSocket:
         self._socket.close_nowait()
 
 
+def _stubborn_twilio() -> tuple[Leg, _StubbornSocket]:
+    link = MemoryLink(0.0)
+    side = TwilioSide("CA" + "1" * 32, "MZ" + "1" * 32, PlayoutQueue(), {})
+    return Leg(link, side, CarrierSettings()), _StubbornSocket(link.socket)
+
+
+@pytest.mark.carrier("twilio")
 @pytest.mark.parametrize(("who", "takes"), [("caller", 0.1), ("agent", 2.0)])
 async def test_cleanup_and_goodbye_bound_the_close(call_lab, who, takes):
     """``cleanup`` when the carrier's leg is gone, ``goodbye`` when it is ours to say goodbye."""
@@ -99,9 +107,7 @@ async def test_cleanup_and_goodbye_bound_the_close(call_lab, who, takes):
         else:
             await call.listen()
 
-    link = MemoryLink(0.0)
-    socket = _StubbornSocket(link.socket)
-    leg = Leg(link, TwilioSide("CA" + "1" * 32, "MZ" + "1" * 32, PlayoutQueue(), {}), CarrierSettings())
+    leg, socket = _stubborn_twilio()
     settings = CallSettings(cleanup=0.1, goodbye=2.0, story_grace=10.0)
     async with call_lab.engine(story, settings=settings) as engine, trio.open_nursery() as nursery:
         nursery.start_soon(leg.run)
@@ -116,6 +122,30 @@ async def test_cleanup_and_goodbye_bound_the_close(call_lab, who, takes):
         nursery.cancel_scope.cancel()
     assert outcome.ended_by == who
     assert socket.closed_at == pytest.approx(outcome.ended_at + takes, abs=1e-6)
+    call_lab.assert_nothing_left()
+
+
+@pytest.mark.carrier("twilio")
+async def test_cleanup_bounds_a_stop_of_the_engine(call_lab):
+    """What the socket's close takes of it, the listeners of the call's end have no more."""
+    told = []
+
+    async def listener(outcome):
+        told.append(outcome)
+        await trio.sleep_forever()
+
+    leg, socket = _stubborn_twilio()
+    with trio.CancelScope() as scope:
+        async with call_lab.engine(HELLO, settings=CallSettings(cleanup=0.1)) as engine, trio.open_nursery() as nursery:
+            engine.on_call_end(listener)
+            nursery.start_soon(leg.run)
+            nursery.start_soon(engine.take, Offer(carrier="twilio"), "twilio", socket)
+            await trio.sleep(1)
+            stopped_at = trio.current_time()
+            scope.cancel()
+    assert trio.current_time() == pytest.approx(stopped_at + 0.1)
+    assert socket.closed_at == pytest.approx(stopped_at + 0.1)
+    assert [outcome.ended_at for outcome in told] == [stopped_at]
     call_lab.assert_nothing_left()
 
 
@@ -320,6 +350,7 @@ async def test_max_buffered(call_lab, seconds):
     call_lab.assert_nothing_left()
 
 
+@CLOUD
 @pytest.mark.parametrize("grace", [0.3, 0.8])
 async def test_mark_grace(call_lab, grace):
     """How long the last mark is waited for on a carrier that echoes none."""
@@ -509,14 +540,14 @@ async def test_interim_is_on_by_default_while_somebody_watches(call_lab, watched
 
 
 async def test_max_calls(call_lab, caplog):
-    inbound = IncomingCall(call_id="CA1", caller="+15550001", callee="+15550002", parameters={})
+    first, second = (IncomingCall(name, caller="+15550001", callee="+15550002") for name in ("CA1", "CA2"))
     async with call_lab.engine(HELLO, max_calls=2) as engine:
-        assert isinstance(await engine.offer("twilio", inbound), Offer)
+        assert isinstance(await engine.offer("twilio", first), Offer)
         async with call_lab.dial(engine), call_lab.dial(engine):
-            refused = await engine.offer("twilio", inbound)
+            refused = await engine.offer("twilio", second)
             assert isinstance(refused, Refuse)
             assert "lines are busy" in refused.words
-        assert isinstance(await engine.offer("twilio", inbound), Offer)
+        assert isinstance(await engine.offer("twilio", second), Offer)
     assert "max_calls" in caplog.text
     call_lab.assert_nothing_left()
 
@@ -564,7 +595,7 @@ async def test_journal_directory(call_lab, tmp_path):
     async with call_lab.dial(HELLO, journal=JournalSettings(directory=tmp_path)) as caller:
         await caller.hears("Hello there.")
     (file,) = tmp_path.iterdir()
-    assert file.name == f"{call_lab.call.id}.jsonl"
+    assert file.name == f"{call_lab.call.id.replace(':', '_')}.jsonl"
     written = [(record.kind, record.data) for record in read_journal(file)]
     assert [kind for kind, _ in written] == [record.kind for record in call_lab.call.journal]
     call_lab.assert_nothing_left()
@@ -575,9 +606,8 @@ async def test_vad(call_lab):
         def step(self, audio, _, state):
             return np.zeros(len(audio), np.float32), state
 
-    engine = Engine(
-        attrs.evolve(HELLO, stt=call_lab.stt, llm=call_lab.llm, tts=call_lab.tts, aec="off"), vad=Deaf(), inline=True
-    )
+    agent = attrs.evolve(HELLO, stt=call_lab.stt, llm=call_lab.llm, tts=call_lab.tts, aec="off")
+    engine = Engine(agent, carriers=recipes(commands=False), vad=Deaf(), inline=True)
     engine.on_call_start(call_lab.calls.append)
     call_lab._before = None
     async with call_lab.engine(HELLO):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import trio
-from sending import COUNTING, slices, wire
+from lab_calls import CLOUD, echoes_cleared
+from sending import COUNTING, clears, slices, wire
 
 from callengine.audio import MULAW
 from callengine.audio.clip import Clip
+from callengine.audio.convert import to_pcm
 from callengine.call.settings import CallSettings, SenderSettings
 from callengine.call.utterance import FADE_IN, KEPT
 from callengine.errors import ConfigurationError
@@ -20,6 +22,13 @@ FIRST_AUDIO = 0.1
 """Seconds: the scripted voice's."""
 START = 1.0
 """Seconds after the call's start at which the story speaks: by then the round trip is known."""
+
+MANNERS = [
+    {},
+    pytest.param({"echo_on_clear": False}, marks=CLOUD),
+    pytest.param({"marks": "never"}, marks=CLOUD),
+]
+"""Of a carrier, in what it says of marks."""
 
 
 def story_of(text: str, *steps: tuple[float, str]):
@@ -69,6 +78,7 @@ def repeated(words: list[str], text: str) -> int:
 # --- pausing --------------------------------------------------------------------------------------------------------
 
 
+@CLOUD
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
 @pytest.mark.parametrize("speed", [1.5, 10.0], ids=["while it is synthesised", "when it was synthesised"])
 @pytest.mark.parametrize("after", [0.001, 0.03, 1.0, 1.517])
@@ -88,7 +98,7 @@ async def test_a_pause_silences_at_once_and_sends_nothing_until_it_is_over(call_
     call_lab.assert_nothing_left()
 
 
-@pytest.mark.parametrize("carrier", [{}, {"echo_on_clear": False}, {"marks": "never"}], ids=str)
+@pytest.mark.parametrize("carrier", MANNERS, ids=str)
 @pytest.mark.parametrize("delay", [0.0, 0.075])
 @pytest.mark.parametrize("pause", [0.0, 0.05, 0.6])
 @pytest.mark.parametrize("after", [0.001, 0.1, 0.7, 1.23, 2.345])
@@ -124,6 +134,7 @@ async def test_the_journal_says_where_it_paused_and_where_it_went_on(call_lab):
     assert resumed.data == {"utterance": 1, "position": four - 80, "repeated_ms": 170.0}
 
 
+@CLOUD
 @pytest.mark.parametrize(
     ("marks", "after", "goes_on"),
     [("echo", 0.27, 0.24), ("never", 0.27, 0.0), ("never", 0.32, 0.24), ("never", 0.28, 0.24)],
@@ -139,6 +150,7 @@ async def test_by_the_clock_alone_it_goes_on_as_if_the_carrier_were_late(call_la
     assert position == (round(goes_on * 8000) - 80 if goes_on else 0)
 
 
+@CLOUD
 async def test_what_is_kept_for_a_network_that_stalls_has_a_bound(call_lab):
     """Then words are lost, but not the call's memory."""
     call_lab.tts.speed = 1000.0
@@ -176,6 +188,7 @@ async def test_without_word_times_it_goes_on_where_the_last_pause_before_the_est
     assert call_lab.call.journal.of("reply.resumed")[0].data["position"] == 6400 - 80
 
 
+@CLOUD
 async def test_after_a_pause_the_carrier_is_filled_as_at_the_start(call_lab):
     call_lab.tts.speed = 1000.0
     async with call_lab.dial(story_of(COUNTING, (1.0, "pause"), (2.0, "resume"))) as caller:
@@ -194,13 +207,14 @@ async def test_it_starts_again_without_a_click_and_its_first_sound_is_whole(call
         await caller.hears("seventeen")
     first = next(r for r in call_lab.call.journal.of("media.sent") if r.t > START + FIRST_AUDIO + 1.5)
     fade = round(FADE_IN * 8000)
-    loud = np.abs(MULAW.decode(first.data["audio"]).astype(int))
+    pcm = to_pcm(first.data["audio"], call_lab.call.journal.of("call.started")[0].data["encoding"])
+    loud = np.abs(pcm.astype(int))
     assert loud[0] < loud[fade // 2] < loud[fade - 1]
     assert loud[0] < 0.03 * loud[fade:].max()
-    assert first.data["audio"][fade] == 0  # the word's own first sample
+    assert pcm[fade] == MULAW.decode(b"\0")[0]  # the word's own first sample
 
 
-@pytest.mark.parametrize("carrier", [{}, {"echo_on_clear": False}, {"marks": "never"}], ids=str)
+@pytest.mark.parametrize("carrier", MANNERS, ids=str)
 @pytest.mark.parametrize("delay", [0.0, 0.1])
 async def test_a_cut_in_a_pause_says_what_was_heard_before_it(call_lab, carrier, delay):
     text = "One two three four five six seven."
@@ -209,7 +223,7 @@ async def test_a_cut_in_a_pause_says_what_was_heard_before_it(call_lab, carrier,
     for story in stories:
         async with call_lab.dial(story, carrier=CarrierSettings(delay=delay, **carrier)) as caller:
             await caller.waits(5)
-        assert wire(call_lab).count("clear") == 1
+        assert clears(call_lab) == 1
         assert story.returned == [pytest.approx(1.3 if story is stories[0] else 2.5)]
     assert stories[1].heard == stories[0].heard
     assert stories[1].heard[0].unheard.endswith("six seven.")
@@ -222,7 +236,7 @@ async def test_a_pause_before_it_is_audible_keeps_it_from_starting(call_lab):
         await caller.hears("three")
         assert caller.leg.queue.played(trio.current_time())[0].start == pytest.approx(begins(call_lab) + 0.7)
         await caller.waits(0.5)
-    assert "clear" not in wire(call_lab)
+    assert clears(call_lab) == 0
     assert slices(call_lab)[0].mark == "u1:1"
     assert len(call_lab.call.journal.of("reply.audible")) == 1
     assert call_lab.call.journal.of("reply.resumed")[0].data == {"utterance": 1, "position": 0, "repeated_ms": 0}
@@ -237,20 +251,22 @@ async def test_where_nothing_is_on_the_line_nothing_happens(call_lab, at, what):
         await caller.hears("One.")
         await caller.waits(2)
     assert story.heard[0].complete
-    assert "clear" not in wire(call_lab)
+    assert clears(call_lab) == 0
     assert not call_lab.call.journal.of("reply.paused", "reply.ducked", "reply.resumed")
 
 
+@CLOUD
 async def test_a_pause_between_the_last_sample_and_its_mark_takes_nothing_back(call_lab):
     story = story_of("One.", (0.32, "pause"))
     async with call_lab.dial(story, carrier=CarrierSettings(delay=0.2)) as caller:
         await caller.waits(3)
         assert caller.heard == "One."
-    assert "clear" not in wire(call_lab)
+    assert clears(call_lab) == 0
     assert story.heard[0].certainty == "marks"
     assert story.returned == [pytest.approx(0.3 + 0.4)]
 
 
+@CLOUD
 @pytest.mark.parametrize("delay", [0.0, 0.1])
 async def test_paused_when_all_was_sent_it_ends_when_the_rest_was_played(call_lab, delay):
     text = "One two three."
@@ -292,6 +308,7 @@ async def test_it_can_be_paused_again_and_again(call_lab):
     assert story.heard[0].complete
 
 
+@CLOUD
 async def test_an_echo_of_what_the_pause_threw_away_confirms_nothing_after_it(call_lab):
     """It comes back when the utterance goes on already."""
     story = story_of(COUNTING, (1.0, "pause"), (1.05, "resume"), (1.5, "cut"))
@@ -303,7 +320,8 @@ async def test_an_echo_of_what_the_pause_threw_away_confirms_nothing_after_it(ca
         s.mark for s in slices(call_lab) if s.playout > begins(call_lab) + 1.0 and s.at < begins(call_lab) + 1
     }
     assert thrown_away
-    assert {r.data["status"] for r in journal.of("mark.echoed") if r.data["mark"] in thrown_away} == {"cleared"}
+    statuses = {r.data["status"] for r in journal.of("mark.echoed") if r.data["mark"] in thrown_away}
+    assert statuses == ({"cleared"} if echoes_cleared(call_lab) else set())
     assert story.heard[0].heard.split() == heard[: len(story.heard[0].heard.split())]
 
 
@@ -346,6 +364,7 @@ def marking(*steps: tuple[float, str]):
     return story
 
 
+@CLOUD
 @pytest.mark.parametrize("carrier", [{}, {"echo_on_clear": False}], ids=str)
 @pytest.mark.parametrize("over", [1.17, 3.0], ids=["before the clear comes back", "long after it"])
 @pytest.mark.parametrize("at", [0.3, 1.15, 1.165], ids=["ahead", "all is sent", "in the pause"])
@@ -361,6 +380,7 @@ async def test_a_mark_that_a_pause_threw_away_is_placed_again(call_lab, carrier,
     call_lab.assert_nothing_left()
 
 
+@CLOUD
 async def test_a_mark_whose_echo_was_on_its_way_is_placed_again_where_it_was(call_lab):
     call_lab.tts.speed = 1.0
     story = marking((0.31, "mark"), (0.62, "pause"), (2.0, "resume"))  # behind 0.4 s: its echo would come at 0.7
@@ -371,6 +391,7 @@ async def test_a_mark_whose_echo_was_on_its_way_is_placed_again_where_it_was(cal
     assert story.marks == [("played", pytest.approx(2.0 + 0.4 - goes_on + 0.3, abs=0.002))]
 
 
+@CLOUD
 async def test_the_echo_of_a_mark_that_was_thrown_away_says_nothing_about_its_new_place(call_lab):
     call_lab.tts.speed = 1.0
     story = marking((0.01, "mark"), (0.05, "pause"), (0.06, "resume"))  # behind 0.1 s
@@ -399,6 +420,8 @@ def levels(caller, since: float) -> list[tuple[float, float]]:
         pcm = np.abs(MULAW.decode(stretch.audio).astype(int))
         for start in range(0, len(pcm) - 79, 80):
             rows.append((stretch.start + start / 8000 - since, float(np.median(pcm[start : start + 80]))))
+    while rows[-1][1] == 0:  # an AudioSocket's last frame, filled up
+        rows.pop()
     loudest = max(level for _, level in rows)
     return [(at, 20 * float(np.log10(level / loudest))) for at, level in rows]
 
@@ -422,7 +445,7 @@ async def test_a_ducked_reply_goes_on_more_quietly_until_it_swells_again(call_la
     assert all(abs(level - gain) < 0.5 for at, level in rows if min(settled) <= at < 3.0)
     up = max(at for at, level in rows if level < -0.1)
     assert up - max(settled) == pytest.approx(ramp, abs=0.03)
-    assert "clear" not in wire(call_lab)
+    assert clears(call_lab) == 0
     assert story.heard[0].complete
     ducked, resumed = call_lab.call.journal.of("reply.ducked", "reply.resumed")
     assert ducked.data == {"utterance": 1}
@@ -465,6 +488,7 @@ def test_a_ramp_without_length_is_refused():
 # --- in the recording -----------------------------------------------------------------------------------------------
 
 
+@CLOUD
 async def test_the_recording_holds_the_pause_and_the_repeated_stretch_where_they_were_heard(call_lab):
     story = story_of(COUNTING, (1.0, "pause"), (1.05, "resume"), (2.0, "duck"), (2.5, "pause"), (3.7, "resume"))
     async with call_lab.dial(story, journal=JournalSettings(audio=True)) as caller:

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 import trio
+from lab_calls import CLOUD
 
 from callengine import Agent, BlockingCall, Call, Clip, ConfigurationError
 from callengine.audio.convert import to_pcm
@@ -345,6 +346,7 @@ async def test_a_message_needs_a_text(call_lab, carrier, text):
     assert not network.cloud.texts
 
 
+@CLOUD
 async def test_somebody_without_a_number_cannot_be_written_to(call_lab):
     raised = []
 
@@ -571,6 +573,7 @@ async def test_a_blocking_story_s_transfer_that_fails_brings_the_caller_back(cal
     call_lab.assert_nothing_left()
 
 
+@CLOUD
 async def test_a_blocking_story_hears_of_the_end_from_each_method(call_lab):
     raised = []
 

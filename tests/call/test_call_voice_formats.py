@@ -88,8 +88,10 @@ async def test_both_sentences_have_their_pitch_and_their_length(call_lab, audio_
     for sentence in ("Low.", "High."):
         converter = ToCarrier(audio_format, TELEPHONE)
         reference += converter.push(voice.audio(sentence)) + converter.flush()
-    assert audio == reference
-    pcm = to_pcm(audio, "mulaw").astype(float)
+    rest = audio.removeprefix(reference)
+    assert rest == b"" or call_lab.carrier == "telnyx"
+    assert rest == b"\xff" * (len(rest) % 160)  # Telnyx takes no less than 20 ms
+    pcm = to_pcm(reference, "mulaw").astype(float)
     assert len(pcm) == pytest.approx(2 * SECONDS * 8000, abs=2)
     half = len(pcm) // 2
     assert pitch(pcm[:half]) == pytest.approx(440, abs=2)
