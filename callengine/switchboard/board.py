@@ -24,7 +24,7 @@ from callengine.server.host import Offer, Told
 from callengine.server.tokens import TokenStore
 from callengine.server.trust import stream_parameters, stream_url
 from callengine.switchboard.arrivals import Arrivals
-from callengine.switchboard.commands import Commands
+from callengine.switchboard.commands import Commands, shown_number
 from callengine.switchboard.messages import Messages
 from callengine.switchboard.owner import DECIDE, Owner, Plan
 from callengine.switchboard.references import References, Seen, new_name
@@ -167,18 +167,8 @@ class Switchboard:
         recipe = self._carriers[self._dialling(carrier)]
         control = self.commands.control(recipe.name)
         amd = amd or voicemail is not None
-        if amd and not recipe.capabilities.amd:
-            raise ConfigurationError(f"{recipe.name} cannot tell machines from people: leave out amd and voicemail")
-        if amd and send_digits:
-            raise ConfigurationError("either send_digits or amd and voicemail: carriers do not look for machines then")
-        if not 5 <= ring_timeout <= 600:
-            raise ConfigurationError(f"ring_timeout is {ring_timeout:g}: carriers ring for 5 to 600 seconds")
-        shown = sender or recipe.sender
-        if shown is None:
-            raise ConfigurationError(
-                f"whose number shall it show? Give the carrier {recipe.name!r} a sender, or pass sender="
-            )
-        shown = check_target(shown)
+        _check_wishes(recipe, amd, send_digits, ring_timeout)
+        shown = shown_number(recipe, sender)
         program = agent if program is None else program
         cast = self._programs.default if program is None else self._cast(program, agent)
         await self._owner.load(cast)
@@ -327,3 +317,13 @@ class Switchboard:
         for call in self._owner.calls:
             if call.id == call_id and call.carrier == carrier:
                 call.finish("caller", "the carrier says that the call is over")
+
+
+def _check_wishes(recipe: Carrier, amd: bool, send_digits: str, ring_timeout: float) -> None:
+    """Raise `ConfigurationError` for a dial that no carrier, or not this one, can do."""
+    if amd and not recipe.capabilities.amd:
+        raise ConfigurationError(f"{recipe.name} cannot tell machines from people: leave out amd and voicemail")
+    if amd and send_digits:
+        raise ConfigurationError("either send_digits or amd and voicemail: carriers do not look for machines then")
+    if not 5 <= ring_timeout <= 600:
+        raise ConfigurationError(f"ring_timeout is {ring_timeout:g}: carriers ring for 5 to 600 seconds")

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 
 import httpx
 
+from callengine.errors import ConfigurationError
+from callengine.reach import check_target
 from callengine.server.trust import base_url
 from callengine.switchboard.owner import Owner
 from callengine.telephony import CallbackUrls, Carrier, CarrierControl
@@ -33,3 +35,13 @@ class Commands:
         if carrier not in self._controls:
             self._controls[carrier] = self.carriers[carrier].control(self._http())
         return self._controls[carrier]
+
+
+def shown_number(carrier: Carrier, sender: str | None) -> str:
+    """The number that a call or a message shows. Raises `ConfigurationError` where none is known."""
+    shown = sender or carrier.sender
+    if shown is None:
+        raise ConfigurationError(
+            f"whose number shall it show? Give the carrier {carrier.name!r} a sender, or pass sender="
+        )
+    return check_target(shown)

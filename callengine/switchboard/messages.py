@@ -5,7 +5,7 @@ from __future__ import annotations
 from callengine.errors import ConfigurationError
 from callengine.observers import Observers
 from callengine.reach import check_target
-from callengine.switchboard.commands import Commands
+from callengine.switchboard.commands import Commands, shown_number
 from callengine.switchboard.owner import DECIDE
 from callengine.switchboard.references import new_name
 from callengine.telephony import IncomingMessage, NewMessage
@@ -20,20 +20,17 @@ class Messages:
 
     async def send(self, to: str, text: str, *, sender: str | None = None, carrier: str | None = None) -> str:
         """Send a text message; see `callengine.Engine.send_message`."""
-        able = [name for name, recipe in self._commands.carriers.items() if recipe.capabilities.messages]
-        name = carrier or next(
-            (name for name in able if self._commands.carriers[name].missing_for_commands() is None), None
-        )
+        carriers = self._commands.carriers
+        able = [name for name, recipe in carriers.items() if recipe.capabilities.messages]
+        name = carrier or next((name for name in able if carriers[name].missing_for_commands() is None), None)
         if name is None or name not in able:
             raise ConfigurationError(f"no carrier with its keys sends messages: {', '.join(able) or 'none can'}")
-        shown = sender or self._commands.carriers[name].sender
-        if shown is None:
-            raise ConfigurationError(f"whose number shall it show? Give the carrier {name!r} a sender, or pass sender=")
+        shown = shown_number(carriers[name], sender)
         if not text.strip():
             raise ConfigurationError("a text message needs a text")
         urls = self._commands.urls(name, new_name())
         return await self._commands.control(name).send_message(
-            NewMessage(to=check_target(to), sender=check_target(shown), text=text, urls=urls)
+            NewMessage(to=check_target(to), sender=shown, text=text, urls=urls)
         )
 
     async def receive(self, carrier: str, message: IncomingMessage) -> None:

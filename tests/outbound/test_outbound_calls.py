@@ -46,6 +46,18 @@ async def test_a_person_who_answers_is_greeted_talked_to_and_hangs_up(call_lab, 
     call_lab.assert_nothing_left()
 
 
+@pytest.mark.parametrize("phone", [Answers(), Busy()])
+async def test_the_conversation_can_be_waited_for(call_lab, phone):
+    async with call_lab.network(HELLO) as network:
+        network.phone(PERSON, phone)
+        call = await network.engine.dial(PERSON)
+        live = await call.connected()
+        assert (live is None) == isinstance(phone, Busy)
+        assert live is call.call
+        call.hang_up()
+        await call.wait()
+
+
 @pytest.mark.parametrize(
     ("phone", "result"),
     [(Busy(), "busy"), (RingsOut(), "no answer"), (Declines(), "refused"), (Unreachable(), "failed")],

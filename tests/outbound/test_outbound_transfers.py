@@ -6,10 +6,12 @@ import math
 from functools import partial
 
 import attrs
+import numpy as np
 import pytest
 import trio
 
 from callengine import Agent, Clip
+from callengine.audio.convert import to_pcm
 from callengine.audio.hold import hold_tones
 from callengine.errors import CallEnded, CarrierError, NotAllowed, NotSupported, TransferFailed
 from callengine.telephony import TransferKind
@@ -319,6 +321,35 @@ async def test_hold_ends_at_once_and_its_own_music_is_played(call_lab):
         await caller.waits(3)
         assert len(caller.leg.queue.played_audio(trio.current_time())) == heard
         assert heard <= 5.2 * 8000
+
+
+async def test_the_agent_s_own_music_is_played_where_none_is_given(call_lab):
+    loud = Clip(np.full(8000, 16000, np.int16), 8000)
+
+    async def story(call):
+        call.hold()
+        await trio.sleep(5)
+
+    async with call_lab.dial(story, agent=Agent(hold_music=loud)) as caller:
+        await caller.waits(3)
+        heard = to_pcm(caller.leg.queue.played_audio(trio.current_time()), "mulaw")
+        assert np.median(heard) > 15000
+
+
+async def test_a_human_hears_the_agent_s_own_words(call_lab):
+    agent = attrs.evolve(DESK, transfer_question="Now?", transfer_accepted="Here he comes.", caller_gone="Gone he is.")
+    async with call_lab.network(warm, agent=agent, **FAST) as network:
+        network.phone(HUMAN, Answers())
+        network.cloud.fault(path="/Calls/", method="POST", delay=5.0)
+        caller = network.rings(caller=CALLER)
+        human = await network.answered(HUMAN)
+        await human.hears("his soup. Now?")
+        await human.presses("1")
+        await human.hears("Here he comes.")
+        await caller.hangs_up()
+        with trio.fail_after(60):
+            await human.leg.over.wait()
+        assert "Gone he is." in f"{network.cloud.said} {human.heard}"
 
 
 @pytest.mark.parametrize("kind", ["cold", "warm", "refer"])

@@ -44,6 +44,8 @@ class Speak:
 
 @attrs.frozen
 class Pause:
+    """The carrier says nothing for so long."""
+
     seconds: float
 
 

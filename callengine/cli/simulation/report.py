@@ -146,4 +146,5 @@ def count(number: int, what: str) -> str:
 
 
 def milliseconds(seconds: float) -> str:
+    """A time in whole milliseconds."""
     return f"{seconds * 1000:.0f}"
