@@ -33,21 +33,20 @@ from callengine.observers import Observers
 from callengine.outbound.calls import END_GRACE
 from callengine.outbound.pace import Pace
 from callengine.outcome import Outcome
-from callengine.ports import VadModel
+from callengine.ports import Vad
 from callengine.programs import Program, Programs, Router, check_program
 from callengine.records.writer import JournalWriter, open_journal_writer
 from callengine.server.app import create_app
 from callengine.server.front_door import serve_front_door
 from callengine.server.tokens import TokenStore
 from callengine.server.trust import PUBLIC_URL_VARIABLE
+from callengine.services.health import Health
 from callengine.services.metronome import Metronome
 from callengine.services.silero import Silero
 from callengine.services.vad_bank import VadBank
 from callengine.switchboard.board import Switchboard
-from callengine.telephony import (
-    Carrier,
-    SelfServing,
-)
+from callengine.telephony import Carrier, SelfServing
+from callengine.wire import Wire, shared_wire
 
 STORY_THREADS = 200
 """Blocking stories that may be told at once: a thread a call; another has to wait for one to end."""
@@ -67,8 +66,9 @@ class Engine(Hosting, Dialling):
     ``carriers`` are the recipes of those that calls come from; by default those whose keys are in the environment.
     ``public_url`` (or ``CALLENGINE_PUBLIC_URL``) is how they reach this engine, as in ``https://voice.example.com``;
     ``insecure`` takes unsigned requests on a loopback address, for development. ``http`` is a client of your own for
-    the carriers' commands. ``app`` is an ASGI application for all other routes. ``interim`` asks recognisers for
-    interim transcripts; by default they are on while somebody watches `events`.
+    the carriers' commands, ``wire`` a way of your own to the vendors (see `callengine.wire`).
+    ``app`` is an ASGI application for all other routes. ``interim`` asks recognisers for interim transcripts; by
+    default they are on while somebody watches `events`.
 
     There may be ``max_calls``, of which ``max_outbound_calls`` that were dialled, ``dials_per_second`` of them (1 is
     what a new Twilio account may do: https://www.twilio.com/docs/voice/api/call-resource).
@@ -92,6 +92,7 @@ class Engine(Hosting, Dialling):
         public_url: str | None = None,
         insecure: bool = False,
         http: httpx.AsyncClient | None = None,
+        wire: Wire | None = None,
         app: Any = None,
         journal: JournalSettings = JournalSettings(),
         settings: CallSettings = CallSettings(),
@@ -100,7 +101,7 @@ class Engine(Hosting, Dialling):
         max_outbound_calls: int = 100,
         dials_per_second: float = 1.0,
         drain_timeout: float = 60.0,
-        vad: VadModel | None = None,
+        vad: Vad | None = None,
         models: Any = None,
         inline: bool = False,
         today: Callable[[], datetime] = datetime.now,
@@ -120,6 +121,7 @@ class Engine(Hosting, Dialling):
         self.story_threads = StoryThreads(STORY_THREADS)
         self._pace = Pace(dials_per_second, min(max_outbound_calls, max_calls))
         self._http = http
+        self._wire = wire
         self._app = app
         self._journal_settings = journal
         self._interim = interim
@@ -250,11 +252,14 @@ class Engine(Hosting, Dialling):
             if self._journal_settings.directory is not None:
                 writer = open_journal_writer(self._journal_settings.directory, inline=self._inline)
                 self._writer = await stack.enter_async_context(writer)
+            wire = await stack.enter_async_context(shared_wire(self._wire))
             try:
                 async with trio.open_nursery() as nursery:
+                    health = Health()
                     nursery.start_soon(metronome.run)
+                    nursery.start_soon(health.probe, wire)
                     self._running = Running(
-                        Services(metronome, bank, self.story_threads),
+                        Services(metronome, bank, self.story_threads, wire, health),
                         PartsLoader(stack, progress=progress, models=self._models, inline=self._inline),
                         Switchboard(
                             self, self._programs, tokens, self.observers, self._client(stack), nursery, self._pace

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from callengine.outcome import Outcome
 
+ProviderFault: TypeAlias = Literal["fatal", "retry", "reopen"]
 CarrierFault: TypeAlias = Literal["configuration", "rejected", "gone", "rate", "unavailable"]
 
 
@@ -49,13 +50,24 @@ class SocketClosed(CallEngineError):
 class ProviderError(CallEngineError):
     """A speech or language provider failed.
 
-    ``retryable`` says whether opening a new session may help. The message is the vendor's, without any key.
+    ``fault`` says what helps: nothing but another provider (``fatal``: a bad key, no credit, a parameter or a voice
+    that it does not know), another try after a pause (``retry``: the network, a rate limit, a server's error), or a new
+    session at once (``reopen``: this one has come to its ordinary end). ``retry_after`` is the pause in seconds that
+    the vendor asked for. The message is the vendor's, without any key.
     """
 
-    def __init__(self, provider: str, message: str, *, retryable: bool = True) -> None:
+    def __init__(
+        self, provider: str, message: str, *, fault: ProviderFault = "retry", retry_after: float | None = None
+    ) -> None:
         super().__init__(f"{provider}: {message}")
         self.provider = provider
-        self.retryable = retryable
+        self.fault: ProviderFault = fault
+        self.retry_after = retry_after
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same provider may succeed at another try."""
+        return self.fault != "fatal"
 
 
 class CarrierError(CallEngineError):

@@ -19,7 +19,7 @@ from callengine.brain.dialogue import PreparedFlow
 from callengine.brain.flows.message import message_flow
 from callengine.call.parts import CallParts
 from callengine.errors import ConfigurationError, MissingExtra
-from callengine.ports import EchoCanceller, LanguageModel, SentenceEncoder, TurnDetector, TurnDetectorModel
+from callengine.ports import EchoCanceller, EndOfTurn, EndOfTurnModel, LanguageModel, SentenceEncoder
 from callengine.providers.echo.webrtc import WebRtcEchoCanceller
 from callengine.providers.llm.discover import Found, find_language_model
 
@@ -115,9 +115,9 @@ class PartsLoader:
     async def _prepare(self, agent: Agent, flow: Flow) -> PreparedFlow:
         return await PreparedFlow.prepare(flow, await _encoder(agent, self._local))
 
-    async def _turn_detector(self, agent: Agent) -> TurnDetector | None:
+    async def _turn_detector(self, agent: Agent) -> EndOfTurn | None:
         detector = agent.turn_detector
-        if not isinstance(detector, TurnDetectorModel):
+        if not isinstance(detector, EndOfTurnModel):
             return detector
         if self._progress is not None:
             self._progress("the turn detector", 0.0)

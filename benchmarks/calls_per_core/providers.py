@@ -16,7 +16,7 @@ import trio
 from benchmarks.calls_per_core.scenario import CHARACTERS_A_SECOND, Scenario
 from benchmarks.calls_per_core.timer import Timer
 from callengine.audio.format import TELEPHONE, AudioFormat, Pcm
-from callengine.ports import LlmEvent, Message, SessionContext, SpeechChunk, SttResult, TextDelta
+from callengine.ports import LlmEvent, Message, SessionContext, SpeechChunk, SttResult, TextDelta, ToolSpec
 
 HEARD = "I would like to book a table for two, please."
 
@@ -38,6 +38,8 @@ class Stt:
 
 
 class _SttSession:
+    hears_pauses = False
+
     def __init__(self, delay: float, timer: Timer) -> None:
         self._delay = delay
         self._timer = timer
@@ -81,9 +83,11 @@ class Llm:
         yield self
 
     @asynccontextmanager
-    async def reply(self, messages: Sequence[Message]) -> AsyncIterator[AsyncIterator[LlmEvent]]:
+    async def reply(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()
+    ) -> AsyncIterator[AsyncIterator[LlmEvent]]:
         """See `callengine.ports.LlmSession`."""
-        del messages
+        del messages, tools
         with closing(Timer()) as timer:
             yield _Tokens(self._scenario, timer)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from callengine.audio.format import Pcm
 from callengine.audio.g711 import MULAW
-from callengine.ports import VadModel
+from callengine.ports import Vad
 from callengine.services.silero import Silero
 from callengine.testing.caller import recording
 from callengine.turns.voice_activity import VadSettings, VoiceActivity, VoiceStarted, VoiceStopped
@@ -71,12 +71,12 @@ def _tone() -> bytes:
     return MULAW.encode((8000 * np.sin(np.arange(FRAME) * 2 * np.pi * 400 / 8000)).astype(np.int16))
 
 
-def _is_one_utterance(model: VadModel, clip: list[bytes]) -> bool:
+def _is_one_utterance(model: Vad, clip: list[bytes]) -> bool:
     """In each of the eight places that a window's boundary may have in a call."""
     return all(_utterances(model, clip, offset) == 1 for offset in range(0, model.window, model.window // 8))
 
 
-def _utterances(model: VadModel, clip: list[bytes], offset: int) -> int:
+def _utterances(model: Vad, clip: list[bytes], offset: int) -> int:
     silence = MULAW.silence
     audio = silence * (8000 + offset) + b"".join(clip) + silence * 8000
     samples = MULAW.float_table[np.frombuffer(audio, np.uint8)]
@@ -100,7 +100,7 @@ class ToneVad(Silero):
     def step(
         self, audio: NDArray[np.float32], context: NDArray[np.float32], state: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """See `callengine.ports.VadModel`."""
+        """See `callengine.ports.Vad`."""
         _, state = super().step(audio, context, state)
         loud = np.sqrt(np.mean(audio * audio, axis=1)) > 0.05
         return loud.astype(np.float32), state

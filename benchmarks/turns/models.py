@@ -20,7 +20,7 @@ import trio
 from numpy.typing import NDArray
 
 from benchmarks.turns.agent import AgentVoice
-from callengine.ports import TurnDetector
+from callengine.ports import EndOfTurn
 from callengine.providers.local.hibari import HibariVoice
 from callengine.providers.local.moonshine import SAMPLE_RATE, Moonshine
 from callengine.providers.local.workers import Workers
@@ -96,7 +96,7 @@ class Models:
         """The embedded recogniser."""
         return LocalSpeechToText(self._recogniser, Charged(_decoding))
 
-    def detector(self) -> TurnDetector:
+    def detector(self) -> EndOfTurn:
         """The embedded end-of-turn model, loaded when it is first wanted."""
         self._detector = self._detector or SmartTurnModel.load()
         return LoadedSmartTurn(self._detector, Charged(lambda _: VERDICT))

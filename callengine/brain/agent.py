@@ -8,7 +8,7 @@ import attrs
 
 from callengine.audio.clip import Clip
 from callengine.errors import ConfigurationError
-from callengine.ports import EchoCanceller, LanguageModel, SpeechToText, TextToSpeech, TurnDetector, TurnDetectorModel
+from callengine.ports import EchoCanceller, EndOfTurn, EndOfTurnModel, LanguageModel, SpeechToText, TextToSpeech
 from callengine.reach import check_entries
 from callengine.turns.digits import DigitSettings
 from callengine.turns.patience import PatienceSettings
@@ -44,7 +44,7 @@ class Agent:
     llm: LanguageModel | None = None
     tts: TextToSpeech | None = None
     turns: TurnSettings = TurnSettings()
-    turn_detector: TurnDetector | TurnDetectorModel | None = None
+    turn_detector: EndOfTurn | EndOfTurnModel | None = None
     """A model that listens whether the caller has finished, such as ``SmartTurn()``; None: his words and his silence
     decide."""
     vad: VadSettings = VadSettings()

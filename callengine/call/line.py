@@ -114,7 +114,14 @@ class Line:
 
     def _open_providers(self, call_id: str) -> None:
         agent, settings, parts = self._setup.agent, self._setup.settings, self._setup.parts
-        context = SessionContext(call_id, agent.language, self.audio_format.sample_rate, self._setup.interim)
+        context = SessionContext(
+            call_id,
+            agent.language,
+            self.audio_format.sample_rate,
+            self._setup.interim,
+            line=self.audio_format,
+            wire=self._setup.services.wire,
+        )
         self._transcriber = Transcriber(
             parts.stt,
             context,

@@ -14,16 +14,18 @@ from callengine.outcome import Turn
 from callengine.ports import (
     CarrierCodec,
     EchoCanceller,
+    EndOfTurn,
     LanguageModel,
     MediaSocket,
     SpeechToText,
     StreamStarted,
     TextToSpeech,
-    TurnDetector,
 )
+from callengine.services.health import Health
 from callengine.services.metronome import Metronome
 from callengine.services.vad_bank import VadBank
 from callengine.telephony import Leg
+from callengine.wire import Wire
 
 if TYPE_CHECKING:
     from callengine.brain.dialogue import PreparedFlow
@@ -39,7 +41,7 @@ class CallParts:
     llm: LanguageModel | None = None
     flow: PreparedFlow | None = None
     echo: EchoCanceller | None = None
-    turn_detector: TurnDetector | None = None
+    turn_detector: EndOfTurn | None = None
 
 
 @attrs.frozen
@@ -49,6 +51,10 @@ class Services:
     metronome: Metronome
     vad_bank: VadBank
     story_threads: StoryThreads
+    wire: Wire
+    """The way to vendors."""
+    health: Health
+    """How the providers fare."""
 
 
 @attrs.frozen(kw_only=True)

@@ -18,7 +18,7 @@ from callengine.call.held import first_error
 from callengine.errors import ConfigurationError, ProviderError
 from callengine.events import Fact, TurnVerdict
 from callengine.journal import Journal
-from callengine.ports import SessionContext, TurnDetector, TurnDetectorSession
+from callengine.ports import EndOfTurn, EndOfTurnSession, SessionContext
 
 ROLE = "turn_detection"
 """Of the provider, in the journal."""
@@ -65,7 +65,7 @@ class TurnWatch:
 
     def __init__(
         self,
-        recipe: TurnDetector,
+        recipe: EndOfTurn,
         context: SessionContext,
         ring: AudioRing,
         journal: Journal,
@@ -137,7 +137,7 @@ class TurnWatch:
             message = str(first_error(group))
             self._journal.note("provider.failed", role=ROLE, provider=self._recipe.name, message=message)
 
-    async def _ask(self, session: TurnDetectorSession, question: _Question) -> None:
+    async def _ask(self, session: EndOfTurnSession, question: _Question) -> None:
         ring = self._ring
         audio = ring.read(max(question.turn_from, ring.start), ring.end)
         self.asked += 1

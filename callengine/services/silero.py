@@ -39,7 +39,7 @@ _LARGEST_GATE = np.float32(80)
 
 
 class Silero:
-    """A `callengine.ports.VadModel`. Stateless: one instance serves every call.
+    """A `callengine.ports.Vad`. Stateless: one instance serves every call.
 
     Raises `WeightsError` where the weights are absent or are not those whose checksum is recorded.
     """

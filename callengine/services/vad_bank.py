@@ -23,7 +23,7 @@ from callengine.audio.convert import to_pcm
 from callengine.audio.format import Encoding, Pcm
 from callengine.audio.g711 import ALAW, MULAW
 from callengine.audio.resample import Resampler
-from callengine.ports import VadModel
+from callengine.ports import Vad
 from callengine.services.metronome import SLOT
 
 MAX_ROWS = 48
@@ -156,7 +156,7 @@ class VadBank:
 
     def __init__(
         self,
-        model: VadModel,
+        model: Vad,
         ticker: Ticker,
         *,
         slot: float = SLOT,

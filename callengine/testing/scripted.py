@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from callengine.audio.convert import ToCarrier, from_pcm
 from callengine.audio.format import TELEPHONE, AudioFormat, Pcm
-from callengine.errors import ProviderError
+from callengine.errors import ProviderError, ProviderFault
 from callengine.ports import (
     HintKind,
     LlmEvent,
@@ -23,6 +23,8 @@ from callengine.ports import (
     SpeechChunk,
     SttResult,
     TextDelta,
+    ToolCall,
+    ToolSpec,
     Usage,
     WordTime,
 )
@@ -40,7 +42,7 @@ class EnergyVad:
     def step(
         self, audio: NDArray[np.float32], context: NDArray[np.float32], state: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """See `callengine.ports.VadModel`. Loud is above -40 dBFS."""
+        """See `callengine.ports.Vad`. Loud is above -40 dBFS."""
         del context
         loud = np.sqrt(np.mean(audio * audio, axis=1)) > 0.01
         return loud.astype(np.float32), state
@@ -60,10 +62,10 @@ class _Scripted:
         """Opened so far."""
         self._refusals: deque[ProviderError] = deque()
 
-    def refuses(self, times: int = 1, *, retryable: bool = True) -> None:
+    def refuses(self, times: int = 1, *, fault: ProviderFault = "retry") -> None:
         """The next sessions cannot be opened."""
         for _ in range(times):
-            self._refusals.append(ProviderError(self.name, "connection refused", retryable=retryable))
+            self._refusals.append(ProviderError(self.name, "connection refused", fault=fault))
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:
@@ -95,6 +97,7 @@ class ScriptedStt(_Scripted):
         self.interim_every: float | None = 0.5
         self.pause_delay: float | None = None
         self.turn_delay: float | None = None
+        self.hears_pauses = False
         self.heard: list[str] = []
         """Every final, in order."""
         self._vocabulary = vocabulary
@@ -149,6 +152,10 @@ class _SttSession:
         self._judging: trio.CancelScope | None = None
         """While it waits whether a turn is over."""
         self._judged = False
+
+    @property
+    def hears_pauses(self) -> bool:
+        return self._script.hears_pauses
 
     async def start_utterance(self, utterance: int) -> None:
         await self._check()
@@ -234,7 +241,7 @@ class _SttSession:
             raise ProviderError(self._script.name, "the connection was lost")
 
 
-Line: TypeAlias = str | float | ProviderError | BaseException
+Line: TypeAlias = str | float | ToolCall | ProviderError | BaseException
 Reply: TypeAlias = str | Sequence[Line] | Callable[[Sequence[Message]], str]
 
 
@@ -249,40 +256,46 @@ class ScriptedLlm(_Scripted):
         self.token_gap = 0.01
         self.requests: list[list[Message]] = []
         """The messages of every request."""
+        self.tools: list[tuple[ToolSpec, ...]] = []
+        """The tools of every request."""
         self.streams = 0
         """Being written now."""
         self.cancelled = 0
         """Streams that were closed before their end."""
         self._replies: deque[Reply] = deque()
+        self._meter: Callable[[Usage], None] = lambda _: None
 
     def replies(self, *replies: Reply) -> None:
-        """What it says next, request by request: a text, a row of texts, pauses (seconds) and errors, or a function
-        of the messages."""
+        """What it says next, request by request: a text, a row of texts, tool calls, pauses (seconds) and errors,
+        or a function of the messages."""
         self._replies.extend(replies)
 
-    def fails(self, times: int = 1, *, retryable: bool = True) -> None:
+    def fails(self, times: int = 1, *, fault: ProviderFault = "retry") -> None:
         """The next requests fail before their first word."""
         for _ in range(times):
-            self._replies.append([ProviderError(self.name, "the model is overloaded", retryable=retryable)])
+            self._replies.append([ProviderError(self.name, "the model is overloaded", fault=fault)])
 
     @asynccontextmanager
     async def open(self, context: SessionContext) -> AsyncIterator[ScriptedLlm]:
         """See `callengine.ports.LanguageModel`."""
-        del context
+        self._meter = context.meter
         async with self._opened():
             yield self
 
     @asynccontextmanager
-    async def reply(self, messages: Sequence[Message]) -> AsyncIterator[AsyncIterator[LlmEvent]]:
-        """See `callengine.ports.LlmSession`."""
+    async def reply(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()
+    ) -> AsyncIterator[AsyncIterator[LlmEvent]]:
+        """See `callengine.ports.LlmSession`. Each reply costs 10 tokens in and 10 out."""
         self.requests.append(list(messages))
+        self.tools.append(tuple(tools))
         if not self._replies:
             raise AssertionError(
                 "the language model was asked once more than the script has replies: add one with call_lab.llm.replies"
             )
         reply = self._replies.popleft()
         lines: Sequence[Line] = [reply] if isinstance(reply, str) else reply(messages) if callable(reply) else reply
-        stream = _LlmStream([lines] if isinstance(lines, str) else lines, self.first_token, self.token_gap)
+        stream = _LlmStream([lines] if isinstance(lines, str) else lines, self.first_token, self.token_gap, self._meter)
         self.streams += 1
         try:
             yield stream
@@ -296,6 +309,7 @@ class _LlmStream:
     lines: Sequence[Line]
     first_token: float
     gap: float
+    meter: Callable[[Usage], None]
     finished: bool = False
     _started: bool = False
     _tokens: deque[Line] | None = None
@@ -320,10 +334,13 @@ class _LlmStream:
             if isinstance(line, BaseException):
                 self.finished = True
                 raise line
+            if isinstance(line, ToolCall):
+                return line
             assert isinstance(line, str)
             return TextDelta(line)
         self.finished = True
-        return Usage(10, 10)
+        self.meter(Usage(provider="scripted", model="llm", input_tokens=10, output_tokens=10))
+        raise StopAsyncIteration
 
 
 def _tokens(text: str) -> list[str]:
@@ -444,13 +461,13 @@ class ScriptedTurnDetector(_Scripted):
 
     @asynccontextmanager
     async def open(self, context: SessionContext) -> AsyncIterator[ScriptedTurnDetector]:
-        """See `callengine.ports.TurnDetector`."""
+        """See `callengine.ports.EndOfTurn`."""
         del context
         async with self._opened():
             yield self
 
     async def finished(self, audio: Pcm) -> float:
-        """See `callengine.ports.TurnDetectorSession`."""
+        """See `callengine.ports.EndOfTurnSession`."""
         self.asked.append(audio)
         verdict = self._verdicts.popleft() if self._verdicts else 1.0
         try:

@@ -374,7 +374,7 @@ async def test_stt_dies_before_its_final(call_lab):
 
 
 async def test_stt_cannot_be_opened_and_never_will(call_lab):
-    call_lab.stt.refuses(retryable=False)
+    call_lab.stt.refuses(fault="fatal")
     async with call_lab.dial(PLAIN) as caller:
         await caller.hears(FAREWELL)
         await caller.is_hung_up_on(timeout=1)
@@ -473,7 +473,7 @@ async def test_everything_fails_at_once(call_lab):
 
 
 async def test_the_caller_hangs_up_during_the_farewell(call_lab):
-    call_lab.stt.refuses(retryable=False)
+    call_lab.stt.refuses(fault="fatal")
     async with call_lab.dial(PLAIN) as caller:
         await caller.hears("I'm sorry")
         await caller.hangs_up()

@@ -291,7 +291,7 @@ async def test_the_first_reason_counts(call_lab):
 
 async def test_a_call_that_is_given_up_while_the_engine_drains(call_lab):
     """Two reasons to say last words: they are said once, and the first reason counts."""
-    call_lab.stt.refuses(retryable=False)
+    call_lab.stt.refuses(fault="fatal")
     async with call_lab.engine(HELLO, drain_timeout=0.5) as engine:
         async with call_lab.dial(engine) as caller:
             await caller.hears("I'm sorry")

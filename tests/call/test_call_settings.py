@@ -151,7 +151,7 @@ async def test_cleanup_bounds_a_stop_of_the_engine(call_lab):
 
 @pytest.mark.parametrize(("last_words", "whole"), [(10.0, True), (1.0, False)])
 async def test_last_words(call_lab, last_words, whole):
-    call_lab.stt.refuses(retryable=False)
+    call_lab.stt.refuses(fault="fatal")
     async with call_lab.dial(HELLO, settings=CallSettings(last_words=last_words)) as caller:
         await caller.is_hung_up_on()
     assert (caller.heard == HELLO.farewell) == whole

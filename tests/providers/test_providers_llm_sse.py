@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from callengine.providers.llm.sse import SseError, SseEvent, SseParser
+from callengine.wire.sse import SseError, SseEvent, SseParser
 
 
 def parse(data: bytes, *cuts: int) -> list[SseEvent]:

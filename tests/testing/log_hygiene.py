@@ -19,10 +19,10 @@ import attrs
 
 from callengine.carriers.rest import Rest
 from callengine.errors import CallEngineError
-from callengine.providers.llm.failures import Failures
 from callengine.server.tokens import TokenStore
 from callengine.testing import accounts
 from callengine.testing.caller import Caller
+from callengine.wire.failures import Failures
 
 _TESTS = str(Path(__file__).parents[1]) + os.sep
 
@@ -127,7 +127,7 @@ def watch(hygiene: LogHygiene) -> None:
 
     _after(CallEngineError, "__init__", lambda _, error, *_arguments: hygiene.look_at_error(error))
     _after(TokenStore, "issue", lambda token, *_arguments: hygiene.keep(token))
-    _after(Failures, "__init__", lambda _, _self, _provider, key: hygiene.keep(key))
+    _after(Failures, "__init__", lambda _, _self, _provider, *keys, **_closes: [hygiene.keep(key) for key in keys])
     _after(Caller, "presses", lambda _, _self, keys: hygiene.keep_entry(keys))
     _after(Rest, "__init__", lambda _, *arguments, **settings: rest(*arguments, **settings))
 

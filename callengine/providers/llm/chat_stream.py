@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from callengine.ports import LlmEvent, TextDelta, Usage
-from callengine.providers.llm.failures import Failures, error_object
+from callengine.ports import LlmEvent, TextDelta
 from callengine.providers.llm.thinking import ThinkFilter
+from callengine.wire.failures import Failures, error_object
 
 _DONE = "[DONE]"
 
@@ -29,7 +29,7 @@ class ChatStream:
         """Some text was handed out."""
         self._failures = failures
         self._filter = ThinkFilter()
-        self._usage: Usage | None = None
+        self.usage: tuple[int, int] | None = None
         self._reason = ""
 
     def feed(self, data: str) -> list[LlmEvent]:
@@ -42,7 +42,7 @@ class ChatStream:
         try:
             chunk = json.loads(data)
         except ValueError:
-            raise self._failures.make("an event of the stream is not JSON", retryable=True) from None
+            raise self._failures.make("an event of the stream is not JSON") from None
         error = error_object(chunk)
         if error is not None:
             raise self._failures.from_stream(error)
@@ -51,7 +51,7 @@ class ChatStream:
         self._note_usage(chunk)
         text = self._filter.push("".join(self._text(choice) for choice in chunk.get("choices") or ()))
         if self._reason == "error":
-            raise self._failures.make("the model broke off with an error", retryable=True)
+            raise self._failures.make("the model broke off with an error")
         self.spoke = self.spoke or bool(text.strip())
         return [TextDelta(text)] if text else []
 
@@ -62,16 +62,14 @@ class ChatStream:
         content filter withheld the reply.
         """
         if not (self.done or self.finished):
-            raise self._failures.make("the stream ended in the middle of the reply", retryable=True)
+            raise self._failures.make("the stream ended in the middle of the reply")
         held = self._filter.finish()
         self.spoke = self.spoke or bool(held.strip())
         if not self.spoke and self._reason == "length":
-            raise self._failures.make("the token limit was spent before the first word", retryable=False)
+            raise self._failures.make("the token limit was spent before the first word", fault="fatal")
         if not self.spoke and self._reason == "content_filter":
-            raise self._failures.make("the reply was withheld by the vendor's content filter", retryable=False)
+            raise self._failures.make("the reply was withheld by the vendor's content filter", fault="fatal")
         events: list[LlmEvent] = [TextDelta(held)] if held else []
-        if self._usage is not None:
-            events.append(self._usage)
         return events
 
     def _text(self, choice: Any) -> str:
@@ -95,4 +93,4 @@ class ChatStream:
             return
         prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
         if isinstance(prompt, int) and isinstance(completion, int):
-            self._usage = Usage(prompt, completion)
+            self.usage = (prompt, completion)

@@ -12,7 +12,8 @@ import httpx
 import trio
 
 from callengine.errors import ConfigurationError
-from callengine.providers.llm.openai_compatible import OpenAICompatible, tls_context
+from callengine.providers.llm.openai_compatible import OpenAICompatible
+from callengine.wire.network import tls_context
 
 LOCAL_PROBE_TIMEOUT = 0.3
 """Seconds for a server on this machine to list its models: one that runs answers within milliseconds."""

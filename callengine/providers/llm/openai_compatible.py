@@ -5,7 +5,6 @@ That is OpenAI itself, Groq, Cerebras, Together, OpenRouter, Ollama, vLLM, llama
 
 from __future__ import annotations
 
-import functools
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,9 +16,11 @@ import httpx
 
 from callengine.cleanup import bounded_cleanup
 from callengine.errors import ConfigurationError, ProviderError
-from callengine.ports import LlmEvent, Message, SessionContext
-from callengine.providers.llm.failures import Failures
-from callengine.providers.llm.http_stream import CLOSE_PATIENCE, Patience, ReplyStream, close_response, transport_errors
+from callengine.ports import LlmEvent, Message, SessionContext, ToolSpec
+from callengine.providers.llm.http_stream import CLOSE_PATIENCE, ReplyStream, close_response
+from callengine.wire.failures import Failures
+from callengine.wire.http import Patience, transport_errors
+from callengine.wire.network import tls_context
 
 _KEEP_ALIVE = 90.0
 """Seconds an idle connection is kept between two replies of a call: longer than almost any caller speaks. A server
@@ -27,12 +28,6 @@ that closes earlier costs one new connection, nothing else."""
 
 _MAX_ERROR_BODY = 65_536
 """Bytes of an error's body that are read."""
-
-
-@functools.cache
-def tls_context() -> ssl.SSLContext:
-    """One TLS context for the process: making one costs 30 ms (it parses every root certificate), a client 0.1 ms."""
-    return httpx.create_ssl_context()
 
 
 def _clean_url(url: str) -> str:
@@ -158,13 +153,16 @@ class OpenAICompatibleSession:
         self._ask_usage = True
 
     @asynccontextmanager
-    async def reply(self, messages: Sequence[Message]) -> AsyncIterator[AsyncIterator[LlmEvent]]:
+    async def reply(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()
+    ) -> AsyncIterator[AsyncIterator[LlmEvent]]:
         """Stream the next assistant message: `TextDelta` values, then a `Usage` where the server tells it.
 
         Entering sends the request and waits for the response's head. Both entering and iterating raise
         `ProviderError`. Leaving closes the HTTP stream at once, under cancellation too, and a server then stops
         generating; after a reply that was read to its end the connection is kept for the next.
         """
+        del tools
         patience = Patience(self._recipe.first_token)
         response = await self._request(messages, patience)
         recipe = self._recipe
@@ -192,7 +190,7 @@ class OpenAICompatibleSession:
                 raise self._failures.from_response(200, response.headers, body)
             raise self._failures.make(
                 f"the answer is {content_type}, not a stream: is base_url complete (often it ends in /v1)?",
-                retryable=False,
+                fault="fatal",
             )
         return response
 
@@ -219,4 +217,4 @@ class OpenAICompatibleSession:
         return bytes(body)
 
     def _no_first_word(self) -> ProviderError:
-        return self._failures.make(f"no first word within {self._recipe.first_token:g} s", retryable=True)
+        return self._failures.make(f"no first word within {self._recipe.first_token:g} s")

@@ -89,6 +89,8 @@ class _Session:
     finished one. A decode that fails raises `ProviderError` from `receive`.
     """
 
+    hears_pauses = False
+
     def __init__(self, recipe: LocalSpeechToText, context: SessionContext, nursery: trio.Nursery) -> None:
         self._recipe = recipe
         self._rate = context.sample_rate

@@ -15,7 +15,7 @@ import attrs
 from callengine.audio.format import Pcm
 from callengine.audio.resample import Resampler
 from callengine.errors import ConfigurationError, ProviderError
-from callengine.ports import SessionContext, TurnDetectorSession
+from callengine.ports import EndOfTurnSession, SessionContext
 from callengine.providers.local.workers import Workers
 from callengine.providers.turn_detection.features import SAMPLE_RATE
 from callengine.providers.turn_detection.model import SmartTurnModel
@@ -49,7 +49,7 @@ class SmartTurn:
 
 @attrs.frozen
 class LoadedSmartTurn:
-    """The recipe (see `TurnDetector`): a loaded model and the workers it runs in."""
+    """The recipe (see `EndOfTurn`): a loaded model and the workers it runs in."""
 
     model: SmartTurnModel = attrs.field(repr=False)
     workers: Workers = attrs.field(repr=False)
@@ -58,7 +58,7 @@ class LoadedSmartTurn:
     def name(self) -> str:
         return "smart-turn"
 
-    def open(self, context: SessionContext) -> AbstractAsyncContextManager[TurnDetectorSession]:
+    def open(self, context: SessionContext) -> AbstractAsyncContextManager[EndOfTurnSession]:
         """A session for one call. It holds nothing but the sample rate.
 
         Raises `AudioError` for a rate below 8 or above 48 kHz.
@@ -82,9 +82,9 @@ class _Session:
     sample_rate: int
 
     async def finished(self, audio: Pcm) -> float:
-        """See `TurnDetectorSession`. A cancelled question gives its place in the queue back; one that has begun runs
+        """See `EndOfTurnSession`. A cancelled question gives its place in the queue back; one that has begun runs
         on in its thread for the rest of its 35 ms."""
         try:
             return await self.recipe.workers.run(self.recipe.model.probability, audio, self.sample_rate)
         except Exception as error:
-            raise ProviderError(self.recipe.name, f"the model failed: {error}", retryable=False) from error
+            raise ProviderError(self.recipe.name, f"the model failed: {error}", fault="fatal") from error

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
-from callengine.errors import ProviderError
+from callengine.errors import ProviderError, ProviderFault
 
 # Statuses after which the same request may succeed. 408, 409, 429 and 5xx: the retry rules of the `openai` package
 # (3.54.0, `_base_client.py`). 425: RFC 8470. 498: Groq's "flex tier capacity exceeded" (its error codes page).
@@ -21,6 +23,23 @@ _FATAL_CODES = frozenset({
 
 _MAX_MESSAGE = 500
 """Characters of a vendor's message that are kept: enough for any sentence, too few for a page of HTML."""
+
+
+# RFC 6455, section 7.4.1. An ordinary end (1000, 1001) is a session's end, and another one may be opened at once; data
+# that the vendor could not read (1003, 1007), or that its policy refuses (1008), will be refused again.
+_CLOSES: Mapping[int, ProviderFault] = {1000: "reopen", 1001: "reopen", 1003: "fatal", 1007: "fatal", 1008: "fatal"}
+
+_LONGEST_PAUSE = 60.0
+"""Seconds of a Retry-After that are believed: nobody waits longer on the telephone."""
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds that a Retry-After header asks for, 60 at most. None without it, or where it is a date."""
+    try:
+        seconds = float(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return min(seconds, _LONGEST_PAUSE) if seconds >= 0 else None
 
 
 def retryable_status(status: int) -> bool:
@@ -50,23 +69,29 @@ def error_object(data: object) -> Mapping[str, Any] | None:
 
 
 class Failures:
-    """Makes the `ProviderError` values of one provider, none of which ever shows the key."""
+    """Makes the `ProviderError` values of one provider, none of which ever shows one of its ``secrets``.
 
-    def __init__(self, provider: str, api_key: str | None) -> None:
+    ``closes`` says what the vendor means by a WebSocket close code; the others are taken as RFC 6455 has them.
+    """
+
+    def __init__(
+        self, provider: str, *secrets: str | None, closes: Mapping[int, ProviderFault] = MappingProxyType({})
+    ) -> None:
         self._provider = provider
-        self._api_key = api_key
+        self._secrets = tuple(secret for secret in secrets if secret)
+        self._closes = closes
 
-    def make(self, message: str, *, retryable: bool) -> ProviderError:
-        """An error in our own words or the vendor's, shortened, without the key."""
+    def make(self, message: str, *, fault: ProviderFault = "retry", retry_after: float | None = None) -> ProviderError:
+        """An error in our own words or the vendor's, shortened, without a secret."""
         message = " ".join(message.split())
-        if self._api_key:
-            message = message.replace(self._api_key, "[key]")
+        for secret in self._secrets:
+            message = message.replace(secret, "[key]").replace(quote(secret, safe=""), "[key]")
         if len(message) > _MAX_MESSAGE:
             message = message[:_MAX_MESSAGE] + "…"
-        return ProviderError(self._provider, message, retryable=retryable)
+        return ProviderError(self._provider, message, fault=fault, retry_after=retry_after)
 
     def from_response(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
-        """An HTTP answer that is not a stream."""
+        """An HTTP answer that is not what was asked for, also to a WebSocket's handshake."""
         text = body.decode("utf-8", "replace")
         try:
             error = error_object(json.loads(text))
@@ -78,13 +103,23 @@ class Failures:
         message = _message(error) if error else _plain(headers, text)
         if error and _codes(error) & _FATAL_CODES and status not in (408, 409):
             retryable = False
-        return self.make(f"HTTP {status}: {message}" if message else f"HTTP {status}", retryable=retryable)
+        return self.make(
+            f"HTTP {status}: {message}" if message else f"HTTP {status}",
+            fault="retry" if retryable else "fatal",
+            retry_after=retry_after(headers),
+        )
 
     def from_stream(self, error: Mapping[str, Any]) -> ProviderError:
         """An error object that came as an event of a stream whose status was 200."""
         code = error.get("code")
         retryable = retryable_status(code) if isinstance(code, int) else not _codes(error) & _FATAL_CODES
-        return self.make(_message(error) or "the server reported an error in the stream", retryable=retryable)
+        message = _message(error) or "the server reported an error in the stream"
+        return self.make(message, fault="retry" if retryable else "fatal")
+
+    def closed(self, code: int, reason: str) -> ProviderError:
+        """The vendor closed a WebSocket, or its connection broke (1006)."""
+        fault = self._closes.get(code, _CLOSES.get(code, "retry"))
+        return self.make(f"the connection was closed: {code} {reason}".rstrip(), fault=fault)
 
 
 def _message(error: Mapping[str, Any]) -> str:

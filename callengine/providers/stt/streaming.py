@@ -1,0 +1,288 @@
+"""Recognisers behind a WebSocket: one driver, and a dialect for each vendor.
+
+A dialect is a vendor's protocol without I/O: what to send, and what the answers mean. The driver owns the connection,
+and makes of what a dialect hears exactly one final for each utterance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Protocol, TypeAlias
+
+import attrs
+import trio
+
+from callengine.audio.format import Pcm
+from callengine.cleanup import bounded_cleanup, single
+from callengine.errors import ProviderError
+from callengine.ports import HintKind, SessionContext, SttResult, Usage
+from callengine.wire import Failures, VendorSocket, open_socket, shared_wire
+
+Sent: TypeAlias = Sequence[str | bytes]
+"""Messages to send, in order."""
+
+
+@attrs.frozen
+class Words:
+    """Words of the caller: a segment that will not change any more (``final``), or how the rest sounds so far.
+
+    A final segment takes the place of what was interim, and is put behind the utterance's other final segments.
+    ``of`` says whose words they are, where the dialect knows: the utterances of a connection count from 0, in the order
+    of `Dialect.start`. Without it they are of the oldest one that has no final yet. So with `Whole` and `Finished`.
+    """
+
+    text: str
+    final: bool
+    of: int | None = None
+
+
+@attrs.frozen
+class Whole:
+    """How the whole utterance sounds so far, for vendors that send all of it every time, and what it may hint at."""
+
+    text: str
+    hint: HintKind | None = None
+    of: int | None = None
+
+
+@attrs.frozen
+class Finished:
+    """All that was sent up to the oldest utterance's end has been understood: its words are final.
+
+    ``hint`` is ``end`` where the vendor judged the caller's turn itself, before it was asked.
+    """
+
+    hint: HintKind | None = None
+    of: int | None = None
+
+
+Heard: TypeAlias = Words | Whole | Finished | Usage
+
+
+class Dialect(Protocol):
+    """A vendor's protocol. Made anew for each connection; methods never block, and raise nothing but `ProviderError`.
+
+    `feed` never raises for a message that it does not know.
+    """
+
+    @property
+    def hears_pauses(self) -> bool:
+        """See `SttSession.hears_pauses`."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether audio may be sent: some vendors first answer what `opening` sent."""
+
+    @property
+    def keep_alive(self) -> float:
+        """Seconds without a message of ours after which `still_here` is sent; infinity: never."""
+
+    @property
+    def settle(self) -> float:
+        """Seconds after `end` (or after the last words since) in which `Finished` must have come: a vendor that has
+        nothing to finish may say nothing. Then the words that there are are final. Infinity: it always says so."""
+
+    def opening(self) -> Sent:
+        """What is sent first, once connected."""
+
+    def start(self) -> Sent:
+        """An utterance begins."""
+
+    def audio(self, pcm: Pcm) -> Sent:
+        """A block of it, at the context's sample rate."""
+
+    def pause(self) -> Sent:
+        """The caller fell silent for a moment."""
+
+    def end(self) -> Sent:
+        """The utterance is over: its final is wanted now."""
+
+    def still_here(self) -> Sent:
+        """Keep an idle connection."""
+
+    def bye(self) -> Sent:
+        """Said before closing; its answer is not waited for."""
+
+    def cost(self, seconds: float) -> Usage | None:
+        """What an utterance of which ``seconds`` were sent has cost; None where `feed` tells it from the vendor's own
+        figures, or nothing is known of it."""
+
+    def feed(self, message: str | bytes) -> Sequence[Heard]:
+        """What a message of the vendor's means. Raises the `ProviderError` that it reports."""
+
+
+BYE = 0.1
+"""Seconds that the last messages of a session may take: less than a call's own clean-up."""
+
+
+@attrs.define
+class _Utterance:
+    """One that has no final yet."""
+
+    number: int
+    index: int = 0
+    """How many began before it on this connection."""
+    finals: list[str] = attrs.field(factory=list)
+    interim: str = ""
+    seconds: float = 0.0
+    ended: bool = False
+
+    @property
+    def text(self) -> str:
+        return " ".join(part for part in (*self.finals, self.interim) if part)
+
+
+class StreamingSession:
+    """One call's recogniser behind a WebSocket (see `SttSession`)."""
+
+    def __init__(self, dialect: Dialect, socket: VendorSocket, context: SessionContext) -> None:
+        self._dialect = dialect
+        self._socket = socket
+        self._context = context
+        self._open: deque[_Utterance] = deque()
+        self._begun = 0
+        self._results: deque[SttResult] = deque()
+        self._receiving = trio.CancelScope()
+        self._settles_at = math.inf
+
+    @property
+    def hears_pauses(self) -> bool:
+        """See `SttSession.hears_pauses`."""
+        return self._dialect.hears_pauses
+
+    async def start_utterance(self, utterance: int) -> None:
+        """See `SttSession.start_utterance`."""
+        self._open.append(_Utterance(utterance, self._begun))
+        self._begun += 1
+        await self._socket.send_all(self._dialect.start())
+
+    async def send(self, audio: Pcm) -> None:
+        """See `SttSession.send`. What comes behind a turn that the vendor has judged to be over is not sent."""
+        if self._open and not self._open[-1].ended:
+            self._open[-1].seconds += len(audio) / self._context.sample_rate
+            await self._socket.send_all(self._dialect.audio(audio))
+
+    async def pause(self) -> None:
+        """See `SttSession.pause`."""
+        await self._socket.send_all(self._dialect.pause())
+
+    async def end_utterance(self) -> None:
+        """See `SttSession.end_utterance`."""
+        if not self._open or self._open[-1].ended:
+            return
+        self._open[-1].ended = True
+        await self._socket.send_all(self._dialect.end())
+        self._settle_later()
+
+    async def receive(self) -> SttResult:
+        """See `SttSession.receive`."""
+        while not self._results:
+            message = None
+            with trio.CancelScope(deadline=self._settles_at) as self._receiving:
+                message = await self._socket.receive()
+            if message is None:  # it has nothing to say of the oldest utterance
+                self._finish(None)
+                continue
+            for heard in self._dialect.feed(message):
+                self._take(heard)
+        return self._results.popleft()
+
+    def _take(self, heard: Heard) -> None:
+        if isinstance(heard, Usage):
+            self._context.meter(heard)
+            return
+        whose = self._whose(heard.of)
+        if whose is None:
+            return  # late: of an utterance that has its final
+        if isinstance(heard, Finished):
+            if whose.ended or heard.hint is not None:
+                while self._open[0] is not whose:  # the vendor had nothing to say of these
+                    self._finish(None)
+                self._finish(heard.hint)
+            return
+        before = whose.text
+        if isinstance(heard, Whole):
+            whose.finals, whose.interim = [], heard.text.strip()
+        elif heard.final:
+            whose.finals.append(heard.text.strip())
+            whose.interim = ""
+        else:
+            whose.interim = heard.text.strip()
+        hint = heard.hint if isinstance(heard, Whole) else None
+        if whose.text != before or hint is not None:
+            self._results.append(SttResult(whose.text, False, whose.number, hint))
+        if whose.ended and whose is self._open[0]:
+            self._settle_later()
+
+    def _whose(self, index: int | None) -> _Utterance | None:
+        if index is None:
+            return self._open[0] if self._open else None
+        return next((utterance for utterance in self._open if utterance.index == index), None)
+
+    def _finish(self, hint: HintKind | None) -> None:
+        done = self._open.popleft()
+        self._results.append(SttResult(done.text, True, done.number, hint))
+        self._tell_cost(done)
+        self._settle_later()
+
+    def _settle_later(self) -> None:
+        """The oldest utterance has its final some time from now, if the vendor says nothing more of it."""
+        waits = bool(self._open) and self._open[0].ended
+        self._settles_at = trio.current_time() + self._dialect.settle if waits else math.inf
+        self._receiving.deadline = self._settles_at
+
+    def _tell_cost(self, utterance: _Utterance) -> None:
+        if utterance.seconds and (cost := self._dialect.cost(utterance.seconds)) is not None:
+            self._context.meter(cost)
+
+    def close(self) -> None:
+        """It is over: tell what was heard and not understood any more; it cost as much."""
+        while self._open:
+            self._tell_cost(self._open.popleft())
+
+
+@asynccontextmanager
+async def open_streaming(
+    context: SessionContext,
+    dialect: Dialect,
+    url: str,
+    failures: Failures,
+    *,
+    headers: Mapping[str, str] | None = None,
+    subprotocols: Sequence[str] = (),
+    connect: float = 5.0,
+    on_close: Callable[[int, str], ProviderError | None] | None = None,
+) -> AsyncIterator[StreamingSession]:
+    """Connect, and speak this dialect. ``connect`` bounds the connection in seconds, and then the vendor's readiness.
+
+    Raises `ProviderError`, also in the middle, where an idle connection cannot be kept.
+    """
+    try:
+        async with (
+            shared_wire(context.wire) as wire,
+            open_socket(
+                wire, url, failures, headers=headers, subprotocols=subprotocols, timeout=connect, on_close=on_close
+            ) as socket,
+        ):
+            await socket.send_all(dialect.opening())
+            with trio.move_on_after(connect) as waited:
+                while not dialect.ready:
+                    dialect.feed(await socket.receive())
+            if waited.cancelled_caught:
+                raise failures.make(f"connected, but not ready within {connect:g} s")
+            session = StreamingSession(dialect, socket, context)
+            async with trio.open_nursery() as nursery:
+                if dialect.keep_alive < math.inf:
+                    nursery.start_soon(socket.keep_alive, dialect.keep_alive, dialect.still_here)
+                try:
+                    yield session
+                finally:
+                    session.close()
+                    with bounded_cleanup(BYE), suppress(ProviderError):
+                        await socket.send_all(dialect.bye())
+                    nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise single(group) from None
