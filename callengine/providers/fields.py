@@ -18,8 +18,10 @@ VARIABLE = "variable"
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-def key_field(variable: str, *, optional: bool = False) -> Any:
+def key_field(variable: str, *others: str, optional: bool = False) -> Any:
     """A secret: an argument, or else this environment variable, read when the recipe is made. Never shown.
+
+    ``others`` are variables that some have it in instead.
 
     Without either, making the recipe raises `ConfigurationError`; an ``optional`` one is empty then.
     """
@@ -27,7 +29,7 @@ def key_field(variable: str, *, optional: bool = False) -> Any:
     def check(recipe: object, attribute: attrs.Attribute[str], key: str) -> None:
         if not key and not optional:
             raise ConfigurationError(
-                f"{type(recipe).__module__.rpartition('.')[2]} needs a key: set {variable}, or pass {attribute.name}="
+                f"{type(recipe).__name__.lower()} needs a key: set {variable}, or pass {attribute.name}="
             )
         if not (key.isascii() and key.isprintable() and " " not in key):  # an HTTP client would quote it in its error
             raise ConfigurationError(
@@ -35,7 +37,7 @@ def key_field(variable: str, *, optional: bool = False) -> Any:
             )
 
     return attrs.field(
-        factory=lambda: os.environ.get(variable, ""),
+        factory=lambda: next(filter(None, (os.environ.get(name, "").strip() for name in (variable, *others))), ""),
         converter=lambda key: (key or "").strip(),
         validator=check,
         repr=False,

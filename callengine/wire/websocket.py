@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+import h11
 import trio
+import wsproto.utilities
 from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, wrap_client_stream
 
 from callengine.cleanup import bounded_cleanup, single
@@ -86,11 +88,15 @@ class VendorSocket:
             await self.send(message)
 
     async def keep_alive(self, every: float, messages: Callable[[], Iterable[str | bytes]]) -> None:
-        """Send something whenever nothing was sent for so many seconds, until cancelled. Raises `ProviderError`."""
+        """Send something whenever nothing was sent for so many seconds, until cancelled: where there are no messages
+        for it, a ping, which must be answered within that time. Raises `ProviderError`."""
         while True:
             await trio.sleep_until(self.sent_at + every)
             if trio.current_time() >= self.sent_at + every:
-                await self.send_all(messages())
+                if signs := list(messages()):
+                    await self.send_all(signs)
+                else:
+                    await self.ping(every)
                 self.sent_at = trio.current_time()
 
     async def ping(self, timeout: float) -> None:
@@ -216,5 +222,7 @@ class _Reader:
             await task()
         except ConnectionRejected as error:
             self.rejected = error
+        except (wsproto.utilities.ProtocolError, h11.ProtocolError):
+            pass  # the package wants to answer nonsense in a state that has no answer: the connection is over
         finally:
             self._handshake.cancel()

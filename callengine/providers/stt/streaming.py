@@ -59,7 +59,14 @@ class Finished:
     of: int | None = None
 
 
-Heard: TypeAlias = Words | Whole | Finished | Usage
+@attrs.frozen
+class Reply:
+    """Messages that had to wait for the vendor's; they are sent before any that the dialect makes later."""
+
+    messages: Sent
+
+
+Heard: TypeAlias = Words | Whole | Finished | Usage | Reply
 
 
 class Dialect(Protocol):
@@ -101,7 +108,7 @@ class Dialect(Protocol):
         """The utterance is over: its final is wanted now."""
 
     def still_here(self) -> Sent:
-        """Keep an idle connection."""
+        """Keep an idle connection; where nothing is returned, a ping does."""
 
     def bye(self) -> Sent:
         """Said before closing; its answer is not waited for."""
@@ -138,8 +145,11 @@ class _Utterance:
 class StreamingSession:
     """One call's recogniser behind a WebSocket (see `SttSession`)."""
 
-    def __init__(self, dialect: Dialect, socket: VendorSocket, context: SessionContext) -> None:
+    def __init__(self, dialect: Dialect, socket: VendorSocket, context: SessionContext, ahead: float) -> None:
         self._dialect = dialect
+        self._ahead = ahead
+        self._spoken_at = -math.inf
+        """When the caller would have spoken all that was sent, had it been sent as he spoke."""
         self._socket = socket
         self._context = context
         self._open: deque[_Utterance] = deque()
@@ -147,6 +157,9 @@ class StreamingSession:
         self._results: deque[SttResult] = deque()
         self._receiving = trio.CancelScope()
         self._settles_at = math.inf
+        self._unsent: deque[str | bytes] = deque()
+        self._sending = trio.Lock()
+        self._reply_due = False
 
     @property
     def hears_pauses(self) -> bool:
@@ -157,29 +170,36 @@ class StreamingSession:
         """See `SttSession.start_utterance`."""
         self._open.append(_Utterance(utterance, self._begun))
         self._begun += 1
-        await self._socket.send_all(self._dialect.start())
+        await self._say(self._dialect.start())
 
     async def send(self, audio: Pcm) -> None:
         """See `SttSession.send`. What comes behind a turn that the vendor has judged to be over is not sent."""
+        seconds = len(audio) / self._context.sample_rate
+        if self._ahead < math.inf and self._open:
+            self._spoken_at = max(self._spoken_at, trio.current_time()) + seconds
+            await trio.sleep_until(self._spoken_at - self._ahead)
         if self._open and not self._open[-1].ended:
-            self._open[-1].seconds += len(audio) / self._context.sample_rate
-            await self._socket.send_all(self._dialect.audio(audio))
+            self._open[-1].seconds += seconds
+            await self._say(self._dialect.audio(audio))
 
     async def pause(self) -> None:
         """See `SttSession.pause`."""
-        await self._socket.send_all(self._dialect.pause())
+        await self._say(self._dialect.pause())
 
     async def end_utterance(self) -> None:
         """See `SttSession.end_utterance`."""
         if not self._open or self._open[-1].ended:
             return
         self._open[-1].ended = True
-        await self._socket.send_all(self._dialect.end())
+        await self._say(self._dialect.end())
         self._settle_later()
 
     async def receive(self) -> SttResult:
         """See `SttSession.receive`."""
         while not self._results:
+            if self._reply_due:
+                await self._say(())
+                self._reply_due = False
             message = None
             with trio.CancelScope(deadline=self._settles_at) as self._receiving:
                 message = await self._socket.receive()
@@ -190,9 +210,20 @@ class StreamingSession:
                 self._take(heard)
         return self._results.popleft()
 
+    async def _say(self, messages: Sent) -> None:
+        """Send these, behind whatever the dialect wanted to be sent before, by whichever task."""
+        self._unsent.extend(messages)
+        async with self._sending:
+            while self._unsent:
+                await self._socket.send(self._unsent.popleft())
+
     def _take(self, heard: Heard) -> None:
         if isinstance(heard, Usage):
             self._context.meter(heard)
+            return
+        if isinstance(heard, Reply):
+            self._unsent.extend(heard.messages)
+            self._reply_due = True
             return
         whose = self._whose(heard.of)
         if whose is None:
@@ -254,9 +285,11 @@ async def open_streaming(
     headers: Mapping[str, str] | None = None,
     subprotocols: Sequence[str] = (),
     connect: float = 5.0,
+    ahead: float = math.inf,
     on_close: Callable[[int, str], ProviderError | None] | None = None,
 ) -> AsyncIterator[StreamingSession]:
     """Connect, and speak this dialect. ``connect`` bounds the connection in seconds, and then the vendor's readiness.
+    ``ahead`` is how many seconds of audio may be sent faster than they were spoken, where the vendor has a limit.
 
     Raises `ProviderError`, also in the middle, where an idle connection cannot be kept.
     """
@@ -273,7 +306,7 @@ async def open_streaming(
                     dialect.feed(await socket.receive())
             if waited.cancelled_caught:
                 raise failures.make(f"connected, but not ready within {connect:g} s")
-            session = StreamingSession(dialect, socket, context)
+            session = StreamingSession(dialect, socket, context, ahead)
             async with trio.open_nursery() as nursery:
                 if dialect.keep_alive < math.inf:
                     nursery.start_soon(socket.keep_alive, dialect.keep_alive, dialect.still_here)

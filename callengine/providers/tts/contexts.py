@@ -124,10 +124,11 @@ class ContextSession:
         pieces_in, pieces = trio.open_memory_channel[Spoken](QUEUE)
         self._pieces = pieces_in
         chunks = _Chunks(pieces, self._why)
-        if (cost := self._dialect.cost(text)) is not None:
-            self._context.meter(cost)
         try:
-            await self._socket.send_all(self._dialect.begin(context, text))
+            messages = self._dialect.begin(context, text)
+            if (cost := self._dialect.cost(text)) is not None:
+                self._context.meter(cost)
+            await self._socket.send_all(messages)
             yield chunks
         finally:
             self._current, self._pieces = "", None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import AsyncIterable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 import attrs
@@ -62,6 +63,9 @@ class Answer:
 
 class WebSocket(Protocol):
     """The vendor's end of an open WebSocket."""
+
+    pinged_at: float
+    """When the client's last ping came; at first, when it was opened."""
 
     async def receive(self) -> str | bytes:
         """The client's next message. Raises `VendorClosed`."""
@@ -205,7 +209,8 @@ class Vendor:
     async def say_all(self, message: str | bytes) -> None:
         """Send this in every open WebSocket: garbage, for example."""
         for socket in list(self.sockets):
-            await socket.send(message)
+            with suppress(VendorClosed):
+                await socket.send(message)
 
     @property
     def broken(self) -> trio.Event:

@@ -11,7 +11,7 @@ from typing import Any
 import httpcore
 import httpx
 import trio
-from trio.testing import memory_stream_pair
+from trio.testing import MemorySendStream, memory_stream_pair
 
 from callengine.cleanup import single
 from callengine.testing.vendors.base import Vendor
@@ -38,8 +38,22 @@ class Cable:
             vendor.faults.unreachable -= 1
             raise OSError("connection refused by the test")
         ours, theirs = memory_stream_pair()
-        self._nursery.start_soon(serve_stream, vendor, theirs)
+        self._nursery.start_soon(serve_stream, vendor, theirs, _closing(ours.send_stream))
         return ours
+
+
+def _closing(stream: MemorySendStream) -> trio.Event:
+    """Set when this end is closed."""
+    closed = trio.Event()
+    others = stream.close_hook
+
+    def hook() -> None:
+        if others is not None:
+            others()
+        closed.set()
+
+    stream.close_hook = hook
+    return closed
 
 
 class _Stream(httpcore.AsyncNetworkStream):
@@ -70,7 +84,11 @@ class _Stream(httpcore.AsyncNetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
         del ssl_context, server_hostname, timeout
-        await trio.lowlevel.checkpoint()
+        try:
+            await trio.lowlevel.checkpoint()
+        except trio.Cancelled:  # the pool leaves that to whoever shakes hands
+            await self.aclose()
+            raise
         return self
 
     def get_extra_info(self, info: str) -> Any:

@@ -33,8 +33,9 @@ _GOODBYE = 1.0
 """Seconds that a client has to answer a close frame."""
 
 
-async def serve_stream(vendor: Vendor, stream: trio.abc.Stream) -> None:
-    """Serve one connection until it ends, or the vendor breaks it."""
+async def serve_stream(vendor: Vendor, stream: trio.abc.Stream, gone: trio.Event | None = None) -> None:
+    """Serve one connection until it ends, or the vendor breaks it. ``gone`` is set when the client has closed it: a
+    vendor that reads nothing at that time (it sleeps, or is mute) ends a second later."""
     vendor.connections += 1
     vendor.connected += 1
     try:
@@ -44,9 +45,18 @@ async def serve_stream(vendor: Vendor, stream: trio.abc.Stream) -> None:
                 await event.wait()
                 nursery.cancel_scope.cancel()
 
+            async def give_up(event: trio.Event) -> None:
+                await event.wait()
+                await trio.sleep(_GOODBYE)
+                nursery.cancel_scope.cancel()
+
             nursery.start_soon(break_it, vendor.broken)
-            with suppress(VendorClosed, trio.BrokenResourceError, trio.ClosedResourceError):
+            if gone is not None:
+                nursery.start_soon(give_up, gone)
+            try:
                 await _Connection(vendor, stream).run()
+            except* (VendorClosed, trio.BrokenResourceError, trio.ClosedResourceError):
+                pass  # of one task or of several: whoever serves a socket may be speaking in many contexts
             nursery.cancel_scope.cancel()
     finally:
         vendor.connections -= 1
@@ -88,7 +98,10 @@ class _Connection:
         head: h11.Request | None = None
         body = bytearray()
         while True:
-            event = connection.next_event()
+            try:
+                event = connection.next_event()
+            except h11.RemoteProtocolError:
+                raise VendorClosed from None  # the client went away in the middle of its request
             if event is h11.NEED_DATA:
                 data = bytes(await self._stream.receive_some(_READ))
                 if not data and head is None:
@@ -114,8 +127,7 @@ class _Connection:
         await trio.sleep(vendor.faults.answer_delay)
         refused = vendor.faults.refusals.popleft() if vendor.faults.refusals else None
         answer = refused or await vendor.answer(request)
-        if vendor.faults.mute:
-            await trio.sleep_forever()
+        await self._mute()
         whole = isinstance(answer.body, bytes)
         headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
         if isinstance(answer.body, bytes):
@@ -136,6 +148,13 @@ class _Connection:
 
     async def _pace(self) -> None:
         await pace(self._vendor)
+        await self._mute()
+
+    async def _mute(self) -> None:
+        """While the vendor says nothing, it still sees that the client goes away."""
+        while self._vendor.faults.mute:
+            if not await self._stream.receive_some(_READ):
+                raise VendorClosed
 
     # --- WebSockets ---------------------------------------------------------------------------------------------------
 
@@ -179,6 +198,9 @@ class ServerSocket:
         self._events = connection.events()
         self._parts: list[Any] = []
         self._closed = trio.Event()
+        self._sending = trio.Lock()
+        """A vendor may speak in several contexts at once, and answer a ping meanwhile."""
+        self.pinged_at = trio.current_time()
 
     async def receive(self) -> str | bytes:
         """The client's next message."""
@@ -192,6 +214,7 @@ class ServerSocket:
                             whole, self._parts = empty.join(self._parts), []
                             return whole  # type: ignore[no-any-return]  # of str or of bytes
                     case Ping():
+                        self.pinged_at = trio.current_time()
                         await self._send(event.response())
                     case CloseConnection():
                         if self._connection.state is ConnectionState.REMOTE_CLOSING:
@@ -200,7 +223,10 @@ class ServerSocket:
                         raise VendorClosed
                     case _:
                         pass
-            data = bytes(await self._stream.receive_some(_READ))
+            try:
+                data = bytes(await self._stream.receive_some(_READ))
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                data = b""
             if not data:
                 self._closed.set()
                 raise VendorClosed
@@ -243,7 +269,8 @@ class ServerSocket:
 
     async def _send(self, event: Any) -> None:
         try:
-            await self._stream.send_all(self._connection.send(event))
+            async with self._sending:
+                await self._stream.send_all(self._connection.send(event))
         except (trio.BrokenResourceError, trio.ClosedResourceError, LocalProtocolError) as error:
             raise VendorClosed from error
 
@@ -261,8 +288,6 @@ async def pace(vendor: Vendor) -> None:
         faults.stall_after -= 1
         if faults.stall_after < 0:
             faults.mute = True
-    if faults.mute:
-        await trio.sleep_forever()
 
 
 def _asked(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Request:
