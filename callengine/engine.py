@@ -20,6 +20,7 @@ import trio
 from callengine.brain.agent import Agent
 from callengine.call.call import Call
 from callengine.call.parts import Services
+from callengine.call.prewarm import Prewarming
 from callengine.call.settings import CallSettings
 from callengine.call.story import Story, StoryThreads
 from callengine.carriers.found import find_carriers
@@ -118,6 +119,7 @@ class Engine(Hosting, Dialling):
         self.drain_timeout = drain_timeout
         self.max_calls = max_calls
         self.observers = Observers()
+        self.prewarming = Prewarming()
         self.story_threads = StoryThreads(STORY_THREADS)
         self._pace = Pace(dials_per_second, min(max_outbound_calls, max_calls))
         self._http = http
@@ -323,6 +325,8 @@ class Engine(Hosting, Dialling):
         for dialled in outgoing:
             if dialled.call is None:
                 dialled.hang_up("the engine is draining")
+        if self._running is not None:
+            self._running.board.arrivals.close()
         if self._calls:
             self._idle = trio.Event()
             with trio.move_on_after(self.drain_timeout):

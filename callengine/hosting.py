@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,9 @@ import attrs
 import trio
 
 from callengine.call.call import Call
-from callengine.call.parts import CallInfo, CallSetup, Services
+from callengine.call.held import Recipe
+from callengine.call.parts import CallInfo, CallParts, CallSetup, Services
+from callengine.call.prewarm import Prewarm, Prewarming
 from callengine.call.settings import CallSettings
 from callengine.cleanup import bounded_cleanup
 from callengine.errors import CallEngineError
@@ -19,12 +22,13 @@ from callengine.journal import Journal, JournalSettings
 from callengine.loading import PartsLoader
 from callengine.observers import Observers
 from callengine.outcome import Outcome
-from callengine.ports import MediaSocket
+from callengine.ports import MediaSocket, ProviderRole, SessionContext
 from callengine.programs import Cast, Programs
 from callengine.records.writer import JournalWriter
 from callengine.server.admission import admit
 from callengine.server.host import Offer, Told
 from callengine.server.tokens import TokenStore
+from callengine.services.health import Health
 from callengine.switchboard.board import Switchboard
 from callengine.switchboard.leg import EngineLeg
 from callengine.switchboard.owner import DECIDE, Plan
@@ -56,6 +60,8 @@ class Hosting:
     settings: CallSettings
     max_calls: int
     observers: Observers
+    prewarming: Prewarming
+    """What calls have ready while their telephones ring, in figures."""
     _programs: Programs
     _journal_settings: JournalSettings
     _interim: bool | None
@@ -107,6 +113,30 @@ class Hosting:
         """Load what a call of this cast needs. Raises `ConfigurationError`."""
         await self._run_time().loader.parts(cast.agent, story=cast.story is not None)
 
+    @asynccontextmanager
+    async def prewarmed(self, carrier: str, cast: Cast, reference: str) -> AsyncIterator[Prewarm | None]:
+        """While in here, what a call of this carrier and cast will need is made ready; None where nothing is."""
+        agent, running = cast.agent, self._run_time()
+        if not agent.prewarm:
+            yield None
+            return
+        parts = await running.loader.parts(agent, story=cast.story is not None)
+        line = self.carriers[carrier].capabilities.audio
+        context = SessionContext(
+            reference, agent.language, line.sample_rate, self._wants_interim, line=line, wire=running.services.wire
+        )
+        if agent.on_session is not None:
+            context = attrs.evolve(context, opening=agent.on_session)
+        says_it = cast.story is None and agent.prewarm_greeting and isinstance(agent.greeting, str)
+        greeting = str(agent.greeting) if says_it else ""
+        recipes = _first(running.services.health, parts)
+        async with self.prewarming.prewarmed(recipes, context, greeting) as prewarm:
+            yield prewarm
+
+    @property
+    def _wants_interim(self) -> bool:
+        return self.observers.watched if self._interim is None else self._interim
+
     async def offer(self, carrier: str, call: IncomingCall) -> Offer | Refuse:
         """A call comes in: what it runs is decided here, and travels with it."""
         return await self._run_time().board.arrivals.offer(carrier, call)
@@ -138,15 +168,20 @@ class Hosting:
             number = offer.caller if offer.direction == "outbound" else offer.callee
             leg = EngineLeg(running.board, recipe, connection.stream.call_id, offer, cast.agent, number)
             connection = attrs.evolve(connection, leg=leg)
+        parts = await running.loader.parts(cast.agent, story=cast.story is not None)
+        prewarm = running.board.arrivals.arrived(carrier, connection.stream.call_id)
+        if plan.outbound is not None and plan.outbound.call is None:
+            prewarm = plan.outbound.prewarm
         setup = CallSetup(
             agent=cast.agent,
             story=cast.story,
-            parts=await running.loader.parts(cast.agent, story=cast.story is not None),
+            parts=parts,
             services=running.services,
             settings=self.settings,
-            interim=self.observers.watched if self._interim is None else self._interim,
+            interim=self._wants_interim,
             today=self._today,
             before=plan.before,
+            prewarm=prewarm,
         )
         info = CallInfo(
             carrier=carrier,
@@ -161,14 +196,13 @@ class Hosting:
         call = Call(connection, info, setup, journal)
         if leg is not None:
             leg.said = lambda: call.outcome.turns
-        running.board.arrivals.left(carrier, call.id)
-        if plan.outbound is None:
-            return await self._run(call)
-        plan.outbound.began(call)
+        if plan.outbound is not None:
+            plan.outbound.began(call)
         try:
-            return await self._run(call)
+            return await self._run(call, prewarm)
         finally:
-            plan.outbound.over(call.outcome)
+            if plan.outbound is not None:
+                plan.outbound.over(call.outcome)
 
     async def _take_unannounced(self, carrier: Carrier, call: IncomingCall, socket: MediaSocket) -> None:
         """A call whose media stream is the first that is heard of it."""
@@ -181,16 +215,20 @@ class Hosting:
         else:
             await self.take(decision, carrier.name, socket)
 
-    async def _run(self, call: Call) -> Outcome:
+    async def _run(self, call: Call, prewarm: Prewarm | None) -> Outcome:
         key = f"{call.carrier}:{call.stream_id}"
         self._calls[key] = call
         log.info("call %s: %s from %s", call.id, call.direction, call.masked_caller)
         self.observers.call_started(call)
         try:
             try:
-                await call.run()
+                try:
+                    await call.run()
+                finally:
+                    if prewarm is not None:
+                        await prewarm.close()
             except BaseException:  # the engine was stopped: listeners have what is left of the clean-up's time
-                left = call.outcome.ended_at + call.settings.cleanup - trio.current_time()
+                left = max(0.0, call.outcome.ended_at + call.settings.cleanup - trio.current_time())
                 with bounded_cleanup(left):
                     await self._tell_end(call.outcome, left)
                 raise
@@ -215,6 +253,16 @@ class Hosting:
     def calls(self) -> tuple[Call, ...]:
         """The calls that are going on."""
         return tuple(self._calls.values())
+
+
+def _first(health: Health, parts: CallParts) -> dict[ProviderRole, Recipe[Any]]:
+    """The provider of each role that a call tries first."""
+    firsts: dict[ProviderRole, Recipe[Any]] = {}
+    every: dict[ProviderRole, Any] = {"stt": parts.stt, "tts": parts.tts, "llm": parts.llm}
+    for role, recipes in every.items():
+        if recipes:
+            firsts[role] = health.in_order(role, recipes if isinstance(recipes, Sequence) else [recipes])[0]
+    return firsts
 
 
 def _welcomed_back(cast: Cast) -> Cast:

@@ -43,6 +43,11 @@ stands what is not in every record of the kind:
                        ``clear.sent`` where anything of it was on the line
 ``reply.resumed``      utterance, position (where it goes on), repeated_ms (what of it plays again; 0 after ducking)
 ``reply.ended``        turn, utterance, said, heard, complete, interrupted_by, certainty
+``tool.started``       turn, tool (its name; arguments and results are written nowhere), commit (whether it is run to
+                       its end whatever happens)
+``tool.ended``         turn, tool, state (``done``, ``failed``, ``cancelled``), ok (whether it is ``done``), seconds
+``tool.refused``       turn, tool (as the model named it), reason (``unknown``: there is no such tool, ``arguments``:
+                       they do not fit it); it was not run
 ``decision``           what (see below), reason (one line, for people)
 ``dtmf``               digit (``•`` unless digits are asked for)
 ``dtmf.sent``          digits (as bullets)

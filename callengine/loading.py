@@ -19,9 +19,18 @@ from callengine.brain.dialogue import PreparedFlow
 from callengine.brain.flows.message import message_flow
 from callengine.call.parts import CallParts
 from callengine.errors import ConfigurationError, MissingExtra
-from callengine.ports import EchoCanceller, EndOfTurn, EndOfTurnModel, LanguageModel, SentenceEncoder
+from callengine.ports import (
+    EchoCanceller,
+    EndOfTurn,
+    EndOfTurnModel,
+    LanguageModel,
+    SentenceEncoder,
+    SpeechToText,
+    TextToSpeech,
+)
 from callengine.providers.echo.webrtc import WebRtcEchoCanceller
 from callengine.providers.llm.discover import Found, find_language_model
+from callengine.providers.local.named import Local
 
 if TYPE_CHECKING:
     from callengine.brain.flow import Flow
@@ -85,24 +94,33 @@ class PartsLoader:
         Raises `MissingExtra` where packages are not installed, `ConfigurationError` where a part cannot do what the
         agent wants.
         """
-        if agent.stt is None or agent.tts is None:
+        if not agent.stt or not agent.tts:
             _check_language(agent)
         async with self._lock:
-            local = self._local
-            stt = agent.stt or (await local.get("the embedded speech recogniser")).stt
-            tts = agent.tts or (await local.get("the embedded voice")).tts
-            llm, flow = (None, None) if story else await self._brain(agent)
-            return CallParts(stt, tts, llm, flow, _echo(agent), await self._turn_detector(agent))
+            stt = [await self._recogniser(one) for one in agent.stt or (Local(),)]
+            tts = [await self._voice(one) for one in agent.tts or (Local(),)]
+            second = None if agent.second_stt is None else await self._recogniser(agent.second_stt)
+            llm, flow = ((), None) if story else await self._brain(agent)
+            detector = await self._turn_detector(agent)
+            return CallParts(tuple(stt), tuple(tts), llm, flow, _echo(agent), detector, second)
 
-    async def _brain(self, agent: Agent) -> tuple[LanguageModel | None, PreparedFlow | None]:
-        if agent.llm is not None:
+    async def _recogniser(self, recipe: SpeechToText) -> SpeechToText:
+        if not isinstance(recipe, Local):
+            return recipe
+        return (await self._local.get("the embedded speech recogniser")).stt
+
+    async def _voice(self, recipe: TextToSpeech) -> TextToSpeech:
+        return (await self._local.get("the embedded voice")).tts if isinstance(recipe, Local) else recipe
+
+    async def _brain(self, agent: Agent) -> tuple[tuple[LanguageModel, ...], PreparedFlow | None]:
+        if agent.llm:
             return agent.llm, None
         if agent.flow is not None:
-            return None, await self._once("flow", agent.flow, partial(self._prepare, agent, agent.flow))
+            return (), await self._once("flow", agent.flow, partial(self._prepare, agent, agent.flow))
         found = await self._once("llm", self, self._find_language_model)
         if found is not None:
-            return found, None
-        return None, await self._prepare(agent, message_flow(agent.prompt))
+            return (found,), None
+        return (), await self._prepare(agent, message_flow(agent.prompt))
 
     async def _find_language_model(self) -> LanguageModel | None:
         found = await find_language_model(self._environ)
@@ -146,7 +164,7 @@ async def _encoder(agent: Agent, local: _Local) -> SentenceEncoder | None:
     """The embedded sentence encoder if it is there anyway, or can be; flows do without as well."""
     if local.models is None and importlib.util.find_spec("onnxruntime") is None:
         return None
-    if local.models is None and agent.stt is not None and agent.tts is not None:
+    if local.models is None and agent.stt and agent.tts:
         return None  # a program that brings its own speech parts does not pay for the embedded models
     return (await local.get("the embedded sentence encoder")).encoder
 

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import attrs
 import trio
 
+from callengine.audio.format import TELEPHONE, AudioFormat
 from callengine.ports import CarrierCodec, MediaSocket
 
 # --- what a carrier can do ----------------------------------------------------------------------------------------
@@ -50,6 +51,8 @@ class Capabilities:
     """Whether it sends and receives text messages (SMS)."""
     numbers: bool = False
     """Whether its numbers can be listed and pointed at an engine."""
+    audio: AudioFormat = TELEPHONE
+    """What its media streams are expected to carry: what providers are opened for while a telephone rings."""
 
 
 # --- what a leg can be told to do -----------------------------------------------------------------------------------

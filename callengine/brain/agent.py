@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import attrs
 
 from callengine.audio.clip import Clip
+from callengine.brain.tools.tool import Tool, check_tools
 from callengine.errors import ConfigurationError
-from callengine.ports import EchoCanceller, EndOfTurn, EndOfTurnModel, LanguageModel, SpeechToText, TextToSpeech
+from callengine.ports import (
+    EchoCanceller,
+    EndOfTurn,
+    EndOfTurnModel,
+    LanguageModel,
+    Opening,
+    SpeechToText,
+    TextToSpeech,
+)
 from callengine.reach import check_entries
 from callengine.turns.digits import DigitSettings
 from callengine.turns.patience import PatienceSettings
@@ -24,6 +34,18 @@ def _positive(_: object, attribute: attrs.Attribute[float], value: float) -> Non
         raise ConfigurationError(f"{attribute.name} is {value}: give seconds, more than 0")
 
 
+def _recognisers(value: SpeechToText | Sequence[SpeechToText] | None) -> tuple[SpeechToText, ...]:
+    return () if value is None else tuple(value) if isinstance(value, Sequence) else (value,)
+
+
+def _models(value: LanguageModel | Sequence[LanguageModel] | None) -> tuple[LanguageModel, ...]:
+    return () if value is None else tuple(value) if isinstance(value, Sequence) else (value,)
+
+
+def _voices(value: TextToSpeech | Sequence[TextToSpeech] | None) -> tuple[TextToSpeech, ...]:
+    return () if value is None else tuple(value) if isinstance(value, Sequence) else (value,)
+
+
 @attrs.frozen(kw_only=True)
 class Agent:
     """Who answers a call. Frozen, and shared by any number of calls; a call runs the agent it was offered.
@@ -36,13 +58,32 @@ class Agent:
     """What a language model is told about its job. Without a model it is not followed: see ``flow``."""
     greeting: str | Clip = ""
     """The first thing said, as soon as the call is there: text, or a recording of it. Empty: the caller begins."""
+    tools: tuple[Tool, ...] = attrs.field(default=(), converter=check_tools)
+    """What its language model may call: functions made with `callengine.tools.tool`, or typed functions with a
+    docstring, which are made tools here. A flow calls its own actions."""
     flow: Flow | None = None
     """A dialogue of intents and slots that answers instead of a language model."""
     language: str = "en"
     """BCP 47 tag, as in ``en`` or ``en-GB``. The embedded speech parts understand and speak English only."""
-    stt: SpeechToText | None = None
-    llm: LanguageModel | None = None
-    tts: TextToSpeech | None = None
+    stt: tuple[SpeechToText, ...] = attrs.field(default=None, converter=_recognisers)
+    """One recogniser, or several: the second takes over where the first fails, and so on."""
+    llm: tuple[LanguageModel, ...] = attrs.field(default=None, converter=_models)
+    """One language model or several."""
+    tts: tuple[TextToSpeech, ...] = attrs.field(default=None, converter=_voices)
+    """One voice or several. A call stays with the one that took over."""
+    hedged: tuple[Literal["llm", "tts"], ...] = ()
+    """Roles in which the second provider is asked too when the first takes longer than its own p95, over the last 100
+    answers that this engine had of it: the first answer counts. Both are paid for."""
+    second_stt: SpeechToText | None = None
+    """A recogniser that hears the same audio, for comparison: its transcripts are in the journal, and nowhere else."""
+    on_session: Callable[[Opening], None] | None = None
+    """Shown what each session (of language models, each request) is about to start with; it may change it in place."""
+    prewarm: bool = True
+    """Whether connections to the providers are opened while the telephone rings: those that cost nothing until they are
+    used, as each recipe says (``idle_limit``). The call takes them over when it is answered."""
+    prewarm_greeting: bool = False
+    """Whether the greeting (a text) is synthesised while the telephone rings too, so that it is heard at once. It is
+    paid for where nobody answers as well: `callengine.outbound.DialOutcome.wasted_characters` says how much."""
     turns: TurnSettings = TurnSettings()
     turn_detector: EndOfTurn | EndOfTurnModel | None = None
     """A model that listens whether the caller has finished, such as ``SmartTurn()``; None: his words and his silence
@@ -92,7 +133,13 @@ class Agent:
     """Said some time before the longest duration of a call."""
 
     def __attrs_post_init__(self) -> None:
-        if self.flow is not None and self.llm is not None:
+        if self.flow is not None and self.llm:
             raise ConfigurationError("an agent has either a flow or an llm: name one of them, or neither")
+        if self.flow is not None and self.tools:
+            raise ConfigurationError("tools are a language model's: give a flow's intents their actions instead")
+        if self.prewarm_greeting and not self.prewarm:
+            raise ConfigurationError("prewarm_greeting needs prewarm: leave prewarm=False out")
+        if not set(self.hedged) <= {"llm", "tts"}:
+            raise ConfigurationError(f"hedged is {self.hedged!r}: name 'llm', 'tts', both or neither")
         if self.aec not in ("auto", "on", "off"):
             raise ConfigurationError(f"aec is {self.aec!r}: give 'auto', 'on' or 'off'")

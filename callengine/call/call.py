@@ -13,9 +13,11 @@ import attrs
 import trio
 
 from callengine.audio.clip import Clip
+from callengine.call.commits import Commits
 from callengine.call.desk import Desk
 from callengine.call.held import PartFailed
 from callengine.call.hold import Hold
+from callengine.call.in_reply import check_line
 from callengine.call.inbox import Inbox
 from callengine.call.items import CallerTurn, Item
 from callengine.call.line import Line
@@ -68,6 +70,10 @@ class Call(Telephone):
         self.journal = journal
         self.counters: Counter[str] = Counter()
         self.started_at = trio.current_time()
+        self.threads = setup.services.story_threads
+        """Where plain functions of the user's are run."""
+        self.commits = Commits(setup.settings.commit_timeout)
+        """Tools that are run to their end whatever becomes of the reply that called them."""
         self._setup = setup
         self._leg = connection.leg
         self._program = trio.CancelScope()
@@ -102,10 +108,12 @@ class Call(Telephone):
         self._note_start()
         try:
             async with trio.open_nursery() as nursery:
+                self.commits.open(nursery)
                 if self._setup.story is not None:
                     nursery.start_soon(self._tell, self._setup.story)
                 await self._live_on_the_line()
-                nursery.cancel_scope.deadline = self._ended_at + self.settings.story_grace
+                if self._setup.story is not None:
+                    nursery.cancel_scope.deadline = self._ended_at + self.settings.story_grace
             if nursery.cancel_scope.cancelled_caught:
                 self.counters["stories cut off"] += 1
                 log.warning("call %s: its story went on for too long after its end, and was cancelled", self.id)
@@ -133,6 +141,7 @@ class Call(Telephone):
                         await trio.sleep_forever()
         finally:
             self._ended_at = min(self._ended_at, trio.current_time())  # cancelled, it ends before closing
+            self.commits.end()
             polite = self._end is not None and self._end[0] != "caller"
             await self._line.close(polite=polite, handed_over=self._handed_over)
             self.counters += self._line.counters()
@@ -319,6 +328,7 @@ class Call(Telephone):
         `ProviderError` when nothing could be said.
         """
         self._check()
+        check_line("speak")
         finished, heard = await unless(self._ended, lambda: self.speaker.say(what, interruptible=interruptible))
         if not finished or heard is None:
             raise CallEnded(self.outcome)
@@ -334,6 +344,7 @@ class Call(Telephone):
         transcripts; the engine must have them switched on (``Engine(..., interim=True)``). Raises `CallEnded`.
         """
         self._check()
+        check_line("listen")
         if partials is not None and not self._setup.interim:
             raise ConfigurationError(
                 "partials need interim transcripts: make the engine with Engine(..., interim=True)"
@@ -357,10 +368,10 @@ class Call(Telephone):
 
     def part(self, error: ProviderError) -> str:
         """The part of the call that a provider's error is about, for an outcome's reason."""
-        llm, tts = self._setup.parts.llm, self._setup.parts.tts
-        if llm is not None and error.provider == llm.name:
-            return "llm"
-        return "tts" if error.provider == tts.name else error.provider
+        for part, recipes in (("llm", self._setup.parts.llm), ("tts", self._setup.parts.tts)):
+            if any(error.provider == recipe.name for recipe in recipes):
+                return part
+        return error.provider
 
     async def next_item(self) -> Item:
         """What the program has to deal with next."""
@@ -390,6 +401,7 @@ class Call(Telephone):
         says meanwhile is kept for `listen`. Raises `CallEnded`, and `ConfigurationError` for settings that cannot work.
         """
         self._check()
+        check_line("listen")
         usual = self.agent.digits
         settings = attrs.evolve(
             usual,

@@ -19,6 +19,7 @@ from callengine.brain.agent import Agent
 from callengine.brain.history import History
 from callengine.brain.prompt import system_prompt
 from callengine.call.items import Away, EndsSoon, NotUnderstood, OpenTurn, Unfinished
+from callengine.call.toolbench import Toolbench
 from callengine.call.writing import TextSource
 from callengine.cleanup import single, unless
 from callengine.errors import CallEnded, ProviderError
@@ -47,11 +48,11 @@ class Desk:
     ) -> None:
         self._call = call
         self._agent = agent
-        self._writer = writer
         self._dialogue = dialogue
         self._history = History()
         self._history.recall(before)
-        self._system = system_prompt(agent)
+        system = system_prompt(agent)
+        self._bench = None if writer is None else Toolbench(call, agent, writer, self._history, system)
         self._failures = 0
 
     async def run(self) -> None:
@@ -133,19 +134,31 @@ class Desk:
         if self._dialogue is not None:
             await self._attempt(partial(self._answer_by_flow, self._dialogue))
             return
-        assert self._writer is not None
-        before = self._writer.pieces
-        finished, _ = await unless(turn.withdrawn, partial(self._attempt, partial(self._answer_by_model, turn)))
+        assert self._bench is not None
+        bench, before = self._bench, self._bench.pieces
+        answer = partial(self._attempt, partial(self._answer_by_model, turn, bench))
+        finished, _ = await unless(turn.withdrawn, answer)
+        while finished and bench.wants_line:
+            await bench.use_line(turn.turn.number)
+            finished, _ = await unless(turn.withdrawn, answer)
         if not finished and not turn.certain.is_set():
             self._history.forget_turn()
-            self._call.counters["pieces of text guessed for nothing"] += self._writer.pieces - before
+            self._call.counters["pieces of text guessed for nothing"] += bench.pieces - before
 
-    async def _answer_by_model(self, turn: OpenTurn) -> Heard | None:
-        assert self._writer is not None
-        source = partial(self._writer.reply, self._history.messages(self._system))
-        heard = await self._say(source, may_think=turn.certain.is_set)
-        if not heard.said and heard.cut_by is None:
-            raise ProviderError("llm", "a reply without any words")
+    async def _answer_by_model(self, turn: OpenTurn, bench: Toolbench) -> Heard | None:
+        cut_by: str | None = "caller"  # he also withdraws turns
+        try:
+            heard = await self._say(partial(bench.reply, turn), may_think=turn.certain.is_set)
+            cut_by = heard.cut_by
+            if cut_by is None and not heard.said and not bench.wants_line:
+                raise ProviderError("llm", "a reply without any words")
+            if cut_by is None and bench.owing:
+                raise ProviderError("llm", "no words behind the results of its tools")
+        except ProviderError:
+            cut_by = "failure"
+            raise
+        finally:
+            bench.reply_over(cut_by)
         return heard
 
     async def _answer_by_flow(self, dialogue: Dialogue) -> Heard | None:

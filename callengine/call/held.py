@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import Generic, Protocol, TypeVar
+from random import Random
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import trio
 
 from callengine.errors import CallEngineError, ProviderError
 from callengine.journal import Journal
-from callengine.ports import SessionContext
+from callengine.ports import ProviderRole, SessionContext
+from callengine.wire import Backoff
 
 SessionT = TypeVar("SessionT")
 SessionT_co = TypeVar("SessionT_co", covariant=True)
 
 
 FIRST_PAUSE, MAX_PAUSE = 0.25, 1.0
-"""Seconds before another session is opened where one could not be: the first, doubled up to the longest."""
+"""Seconds before another session is opened where one could not be: the first step, doubled up to the longest."""
 
 
 class Recipe(Protocol[SessionT_co]):
@@ -29,43 +31,85 @@ class Recipe(Protocol[SessionT_co]):
     def open(self, context: SessionContext) -> AbstractAsyncContextManager[SessionT_co]: ...
 
 
-class HeldSession(Generic[SessionT]):
-    """Opens the session when the call starts, beside everything else, and keeps it until the call ends.
+Opened: TypeAlias = Callable[[ProviderRole, Recipe[Any], SessionContext], AbstractAsyncContextManager[Any]]
+"""Opens a session of a recipe, or hands out one that was opened while the phone rang."""
 
-    ``get`` waits for it; after `ProviderError` anywhere, ``broken`` makes the task open another one.
+
+def open_fresh(role: ProviderRole, recipe: Recipe[Any], context: SessionContext) -> AbstractAsyncContextManager[Any]:
+    """The plain way (see `Opened`)."""
+    del role
+    return recipe.open(context)
+
+
+class HeldSession(Generic[SessionT]):
+    """Opens the session when it is first wanted, and keeps it until the call ends.
+
+    ``get`` waits for it; after `ProviderError` anywhere, ``broken`` makes the task open another one. A session that
+    ends while nobody uses it is replaced at once, and ``on_end`` is told why it ended.
     """
 
-    def __init__(self, role: str, recipe: Recipe[SessionT], context: SessionContext, journal: Journal) -> None:
-        self._role = role
-        self._recipe = recipe
+    def __init__(
+        self,
+        role: ProviderRole,
+        recipe: Recipe[SessionT],
+        context: SessionContext,
+        journal: Journal,
+        *,
+        opened: Opened = open_fresh,
+        on_end: Callable[[ProviderError], None] = lambda _: None,
+    ) -> None:
+        self.recipe = recipe
+        self._role: ProviderRole = role
         self._context = context
         self._journal = journal
+        self._opened = opened
+        self._on_end = on_end
+        self._backoff = Backoff(FIRST_PAUSE, MAX_PAUSE, draw=Random(f"{context.call_id} {role} {recipe.name}"))
         self._session: SessionT | None = None
         self._error: ProviderError | None = None
         self._changed = trio.Event()
         self._wanted = trio.Event()
+        self._broken = trio.Event()
 
     @property
     def name(self) -> str:
         """The provider's."""
-        return self._recipe.name
+        return self.recipe.name
+
+    def want(self) -> None:
+        """Open it, if it is not."""
+        self._wanted.set()
 
     async def run(self) -> None:
         """The task that holds the session."""
-        pause = 0.0
         while True:
-            await trio.sleep(pause)
-            try:
-                async with self._recipe.open(self._context) as session:
-                    self._journal.note("provider.ready", role=self._role, provider=self.name)
-                    pause = 0.0
-                    self._set(session, None)
-                    await self._wanted.wait()
-            except* ProviderError as group:
-                pause = min(MAX_PAUSE, pause * 2 or FIRST_PAUSE)
-                self._set(None, first_error(group))
-                await self._wanted.wait()
-            self._wanted = trio.Event()
+            await self._wanted.wait()
+            await self._hold()
+
+    async def _hold(self) -> None:
+        """Hold one session until it is broken."""
+        self._broken = trio.Event()
+        opened = False
+        try:
+            async with self._opened(self._role, self.recipe, self._context) as session:
+                opened = True
+                self._journal.note("provider.ready", role=self._role, provider=self.name)
+                self._backoff.succeeded()
+                self._set(session, None)
+                await self._broken.wait()
+        except* ProviderError as group:
+            error = first_error(group)
+            if opened and not self._broken.is_set():
+                self._ended(error)
+            elif not opened:
+                self._wanted = trio.Event()
+                self._set(None, error)
+                await trio.sleep(self._backoff.failed(error.retry_after))
+
+    def _ended(self, error: ProviderError) -> None:
+        self._journal.note("provider.ended", role=self._role, provider=self.name, message=str(error))
+        self._set(None, None)
+        self._on_end(error)
 
     def _set(self, session: SessionT | None, error: ProviderError | None) -> None:
         self._session, self._error = session, error
@@ -74,10 +118,10 @@ class HeldSession(Generic[SessionT]):
 
     async def get(self) -> SessionT:
         """The session, once it is open. Raises `ProviderError` when it cannot be opened (and tries again next time)."""
+        self._wanted.set()
         while self._session is None:
             if self._error is not None:
                 error, self._error = self._error, None
-                self._wanted.set()
                 raise error
             await self._changed.wait()
         return self._session
@@ -87,7 +131,7 @@ class HeldSession(Generic[SessionT]):
         self._journal.note("provider.failed", role=self._role, provider=self.name, message=str(error))
         if self._session is not None:
             self._session = None
-            self._wanted.set()
+            self._broken.set()
 
 
 class PartFailed(Exception):

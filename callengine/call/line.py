@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Protocol
 
 import attrs
@@ -18,15 +19,17 @@ import trio
 from callengine.audio.format import AudioFormat
 from callengine.audio.ring import AudioRing
 from callengine.call.attendant import Host
+from callengine.call.chain import Chain
 from callengine.call.conductor import Conductor
 from callengine.call.ears import Ears
-from callengine.call.held import HeldSession
+from callengine.call.held import Opened, open_fresh
 from callengine.call.llm import Writer
 from callengine.call.parts import CallSetup, Connection
 from callengine.call.reader import Reader
 from callengine.call.reply import Speaker
 from callengine.call.sender import Sender
 from callengine.call.stt import Transcriber
+from callengine.call.tee import Listener, SecondOpinion, Tee
 from callengine.call.tts import Voice
 from callengine.call.turn_detection import TurnWatch
 from callengine.call.vad import VoiceWatch
@@ -36,7 +39,7 @@ from callengine.errors import CallEngineError, SocketClosed
 from callengine.events import Fact
 from callengine.journal import Journal
 from callengine.outcome import EndedBy
-from callengine.ports import CarrierCodec, KeyCodec, SessionContext
+from callengine.ports import CarrierCodec, KeyCodec, ProviderRole, SessionContext, SpeechToText, Usage
 from callengine.services.vad_bank import VadRow
 from callengine.turns.digits import DigitCollector
 from callengine.turns.patience import Patience
@@ -114,6 +117,7 @@ class Line:
 
     def _open_providers(self, call_id: str) -> None:
         agent, settings, parts = self._setup.agent, self._setup.settings, self._setup.parts
+        health, opened = self._setup.services.health, self._opened
         context = SessionContext(
             call_id,
             agent.language,
@@ -122,31 +126,37 @@ class Line:
             line=self.audio_format,
             wire=self._setup.services.wire,
         )
-        self._transcriber = Transcriber(
-            parts.stt,
-            context,
-            self._ring,
-            settings,
-            self._journal,
-            self._post,
-            final_timeout=agent.turns.final_timeout,
-        )
+        if agent.on_session is not None:
+            context = attrs.evolve(context, opening=agent.on_session)
+        hears, speaks, writes = (self._metered(context, role) for role in ("stt", "tts", "llm"))
+        self._transcriber = self._listening(parts.stt, hears, self._post, opened)
+        self._listener: Listener = self._transcriber
+        self._second = None
+        if parts.second_stt is not None:
+            opinion = SecondOpinion(self._journal, parts.second_stt.name)
+            second = self._listening((parts.second_stt,), hears, opinion.post, open_fresh)
+            self._listener = Tee(self._transcriber, second)
+            self._second = partial(opinion.listen, second)
         self._turn_watch = None
         if parts.turn_detector is not None:
             self._turn_watch = TurnWatch(
                 parts.turn_detector, context, self._ring, self._journal, self._post, settings=settings.turn_detection
             )
-        self._tts = HeldSession("tts", parts.tts, context, self._journal)
-        self._llm = None if parts.llm is None else HeldSession("llm", parts.llm, context, self._journal)
-        self.writer = None if self._llm is None else Writer(self._llm, timeout=settings.first_text)
+        self._tts = Chain("tts", parts.tts, speaks, self._journal, health, hedged="tts" in agent.hedged, opened=opened)
+        self._llm = None
+        if parts.llm:
+            self._llm = Chain(
+                "llm", parts.llm, writes, self._journal, health, hedged="llm" in agent.hedged, opened=opened
+            )
+        self.writer = None if self._llm is None else Writer(self._llm, stall=settings.text_stall)
         self.speaker = Speaker(
             self.sender,
-            Voice(self._tts, self.audio_format, timeout=settings.first_audio),
+            Voice(self._tts, self.audio_format, stall=settings.audio_stall),
             self.audio_format,
             self._journal,
             language=agent.language,
-            first_text=settings.first_text,
-            next_text=settings.next_text,
+            budget=settings.reply_budget,
+            stall=settings.text_stall,
             ended=lambda: self._owner.ended,
             turn=lambda: self.conductor.turn,
             post=self._post,
@@ -156,6 +166,36 @@ class Line:
                 audible_until=lambda: self.sender.audible_until,
             ),
         )
+
+    def _listening(
+        self, recipes: Sequence[SpeechToText], context: SessionContext, post: Callable[[Fact], None], opened: Opened
+    ) -> Transcriber:
+        return Transcriber(
+            recipes,
+            context,
+            self._ring,
+            self._setup.settings,
+            self._journal,
+            post,
+            final_timeout=self._setup.agent.turns.final_timeout,
+            health=self._setup.services.health,
+            opened=opened,
+        )
+
+    def _metered(self, context: SessionContext, role: ProviderRole) -> SessionContext:
+        """What its sessions cost is written down for this role, and for the turn in which it becomes known."""
+
+        def meter(usage: Usage) -> None:
+            figures = attrs.asdict(usage, filter=lambda _, value: bool(value))
+            self._journal.note("usage", turn=self.conductor.turn, role=role, **figures)
+
+        return attrs.evolve(context, meter=meter)
+
+    @property
+    def _opened(self) -> Opened:
+        """How sessions are opened: what was opened while the phone rang is taken over."""
+        prewarm = self._setup.prewarm
+        return open_fresh if prewarm is None else prewarm.opened
 
     def _patience(self) -> Patience:
         agent = self._setup.agent
@@ -171,7 +211,7 @@ class Line:
 
     def _turn_taker(self) -> TurnTaker:
         agent, settings = self._setup.agent, self._setup.agent.turns
-        if self._setup.story is not None or self._setup.parts.llm is None:
+        if self._setup.story is not None or not self._setup.parts.llm:
             # what a story does with a turn, and what a flow makes of one, cannot be taken back
             settings = attrs.evolve(settings, preemption=Preemption(enabled=False))
         detector = self._setup.parts.turn_detector is not None
@@ -185,7 +225,7 @@ class Line:
         """Join the shared services; the value is the children to run, by the part they play."""
         watch = VoiceWatch(
             VoiceActivity(attrs.evolve(self._setup.agent.vad, sample_rate=self.audio_format.sample_rate)),
-            self._transcriber,
+            self._listener,
             self._journal,
             self._post,
             self._reader.when,
@@ -222,6 +262,8 @@ class Line:
                 "stt": self._transcriber.run,
                 "tts": self._tts.run,
             }
+            if self._second is not None:
+                children["second stt"] = self._second
             if self._llm is not None:
                 children["llm"] = self._llm.run
             if self._turn_watch is not None:
@@ -235,7 +277,7 @@ class Line:
 
     def _heard(self) -> None:
         """The ring has more of the caller."""
-        self._transcriber.audio_arrived()
+        self._listener.audio_arrived()
         if self._turn_watch is not None:
             self._turn_watch.audio_arrived()
 

@@ -29,6 +29,7 @@ from callengine.wire import Wire
 
 if TYPE_CHECKING:
     from callengine.brain.dialogue import PreparedFlow
+    from callengine.call.prewarm import Prewarm
     from callengine.call.story import Story, StoryThreads
 
 
@@ -36,12 +37,14 @@ if TYPE_CHECKING:
 class CallParts:
     """An agent's parts, found and loaded. Shared by all its calls."""
 
-    stt: SpeechToText
-    tts: TextToSpeech
-    llm: LanguageModel | None = None
+    stt: tuple[SpeechToText, ...]
+    tts: tuple[TextToSpeech, ...]
+    llm: tuple[LanguageModel, ...] = ()
+    """Of each role, in the order in which they stand in for each other; no models where something else answers."""
     flow: PreparedFlow | None = None
     echo: EchoCanceller | None = None
     turn_detector: EndOfTurn | None = None
+    second_stt: SpeechToText | None = None
 
 
 @attrs.frozen
@@ -72,6 +75,8 @@ class CallSetup:
     """The wall clock, for labels and for "tomorrow"."""
     before: tuple[Turn, ...] = ()
     """What was said before a transfer that the caller came back from."""
+    prewarm: Prewarm | None = None
+    """What was made ready for this call while the telephone rang."""
 
 
 @attrs.frozen

@@ -15,6 +15,7 @@ from callengine.audio.clip import Clip
 from callengine.audio.convert import from_pcm
 from callengine.audio.format import AudioFormat
 from callengine.audio.resample import Resampler
+from callengine.call.budget import Budget
 from callengine.call.sender import Sender
 from callengine.call.tts import Voice
 from callengine.call.utterance import Utterance
@@ -37,8 +38,8 @@ class Speaker:
         journal: Journal,
         *,
         language: str,
-        first_text: float,
-        next_text: float,
+        budget: float,
+        stall: float,
         ended: Callable[[], bool],
         turn: Callable[[], int],
         post: Callable[[Fact], None],
@@ -49,8 +50,8 @@ class Speaker:
         self._line = line
         self._journal = journal
         self._language = language
-        self._first_text = first_text
-        self._next_text = next_text
+        self._budget = budget
+        self._stall = stall
         self._ended = ended
         self._turn = turn
         self._post = post
@@ -91,7 +92,7 @@ class Speaker:
         last: bool = False,
         may_think: Callable[[], bool] | None = None,
     ) -> Heard:
-        progress = Progress(self._turn())
+        progress = Progress(self._turn(), Budget(self._budget))
         utterance = None
         try:
             async with self._sender.utterance(
@@ -114,6 +115,11 @@ class Speaker:
         assert utterance is not None
         assert utterance.result is not None
         return utterance.result
+
+    def _note_budget(self, progress: Progress, number: int) -> None:
+        budget = progress.budget
+        spent = {who: round(seconds, 4) for who, seconds in budget.spent.items()}
+        self._journal.note("reply.budget", turn=progress.turn, utterance=number, seconds=budget.total, spent=spent)
 
     def _note_end(self, progress: Progress, number: int, heard: Heard) -> None:
         self._journal.note(
@@ -139,8 +145,8 @@ class Speaker:
             progress,
             self._journal,
             language=self._language,
-            first_text=self._first_text,
-            next_text=self._next_text,
+            budget=progress.budget,
+            stall=self._stall,
             thinking=None if may_think is None else attrs.evolve(self._thinking, allowed=may_think),
             post=self._post,
         )
@@ -173,18 +179,19 @@ class Speaker:
             if not progress.audio:
                 progress.audio = True
                 self._journal.note("reply.audio", turn=progress.turn, utterance=utterance.number)
+                self._note_budget(progress, utterance.number)
 
         async for spoken in scribe.sentences:
             utterance.spoken.begin_piece()
             if not isinstance(spoken, Filler):
-                await self._voice.speak(spoken, utterance, on_audio)
+                await self._voice.speak(spoken, utterance, progress.budget, on_audio)
                 continue
             filling = True
             with trio.CancelScope() as scribe.filling:
                 if isinstance(spoken.what, Clip):
                     await self._play(spoken.what, utterance)
                 else:
-                    await self._voice.speak(spoken.what, utterance, lambda: None)
+                    await self._voice.speak(spoken.what, utterance, Budget(self._budget), lambda: None)
             if scribe.filling.cancelled_caught:
                 utterance.spoken.abandon_piece()
 

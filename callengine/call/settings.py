@@ -78,12 +78,18 @@ class CallSettings:
     """Audio in one message to a recogniser: a send costs the same whatever its size."""
     stt_attempts: int = attrs.field(default=4, validator=_positive)
     """Sessions that are tried in a row before a deaf call is given up (with pauses of 0.25, 0.5 and 1 s)."""
-    first_text: float = attrs.field(default=10.0, validator=_positive)
-    """How long the first words of a reply may take before the agent apologises."""
-    next_text: float = attrs.field(default=10.0, validator=_positive)
+    reply_budget: float = attrs.field(default=10.0, validator=_positive)
+    """How long the first audio of a reply may be waited for: the model, the voice, and whoever stands in for them,
+    share it. Tools have times of their own."""
+    text_stall: float = attrs.field(default=10.0, validator=_positive)
     """How long the text of a reply may pause in the middle; then the reply ends with what there is."""
-    first_audio: float = attrs.field(default=5.0, validator=_positive)
-    """How long a synthesiser may take for the next audio of a sentence before it counts as failed."""
+    audio_stall: float = attrs.field(default=5.0, validator=_positive)
+    """How long the audio of a sentence may pause in the middle; then it is gone on with anew."""
+    max_tool_rounds: int = attrs.field(default=8, validator=_positive)
+    """How often in one turn a model may call tools and be asked again with their results; then it is asked without
+    tools. A caller waits for all of them: more than that is a model that goes round in circles."""
+    commit_timeout: float = attrs.field(default=5.0, validator=_positive)
+    """How long a tool that commits may go on after its call ended."""
     max_failures: int = attrs.field(default=3, validator=_positive)
     """Replies in a row that may fail before the call is given up."""
     turn_detection: TurnDetectionSettings = TurnDetectionSettings()

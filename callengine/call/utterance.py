@@ -102,6 +102,27 @@ class Utterance:
             self._marks = [(min(position, self.written), name) for position, name in self._marks]
             self._room.set()
 
+    def break_off(self) -> str:
+        """The synthesis of the current piece broke off: end it where its last whole word ends, as far as that was not
+        sent already. Returns the rest of its text, whose piece has begun; empty where nothing is missing."""
+        target, certain = self.spoken.missing_from()
+        if not certain:
+            before = max(self._oldest, target - round(WINDOW * self._format.sample_rate))
+            if before < target:
+                target = before + latest_pause(self._pcm(before, target), self._format.sample_rate)
+        keep = max(target, self.sent)
+        excess = self.written - keep
+        if excess > 0:
+            del self._audio[len(self._audio) - excess * self._format.sample_width :]
+            self.written = keep
+            self.spoken.take_end(excess)
+            self._marks = [(min(position, keep), name) for position, name in self._marks]
+            self._room.set()
+        rest = self.spoken.break_piece(target)
+        if rest and not self.spoken.piece_is_silent:
+            self.spoken.begin_piece()
+        return rest
+
     def end(self) -> None:
         """Nothing more will be written."""
         self._ended = True

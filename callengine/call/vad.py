@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import trio
 
-from callengine.call.stt import Transcriber
+from callengine.call.tee import Listener
 from callengine.call.turn_detection import TurnWatch
 from callengine.events import (
     Fact,
@@ -36,7 +36,7 @@ class VoiceWatch:
     def __init__(
         self,
         activity: VoiceActivity,
-        transcriber: Transcriber,
+        transcriber: Listener,
         journal: Journal,
         post: Callable[[Fact], None],
         when: Callable[[int], float],

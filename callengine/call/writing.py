@@ -12,13 +12,20 @@ import trio
 from callengine.audio.clip import Clip
 from callengine.brain.sentences import SentenceChunker
 from callengine.brain.speakable import speakable
+from callengine.call.budget import Budget
 from callengine.call.utterance import Utterance
 from callengine.errors import ProviderError
 from callengine.events import Fact, ReplyText
 from callengine.journal import Journal
 
-TextSource: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncIterator[str]]]
-"""Opens a text that is being written; leaving it stops the writing."""
+
+@attrs.frozen
+class Interlude:
+    """Between two pieces of a text: what stands before it is said now, whether or not it is a whole sentence."""
+
+
+TextSource: TypeAlias = Callable[[Budget], AbstractAsyncContextManager[AsyncIterator[str | Interlude]]]
+"""Opens a text that is being written, within this time; leaving it stops the writing. It times its own waits."""
 
 
 @attrs.frozen
@@ -42,6 +49,7 @@ class Progress:
     """What has happened so far in one reply, for the journal and the error paths."""
 
     turn: int
+    budget: Budget
     token: bool = False
     audio: bool = False
 
@@ -69,8 +77,8 @@ class Scribe:
         journal: Journal,
         *,
         language: str,
-        first_text: float,
-        next_text: float,
+        budget: Budget,
+        stall: float,
         thinking: Thinking | None,
         post: Callable[[Fact], None],
     ) -> None:
@@ -78,8 +86,8 @@ class Scribe:
         self._progress = progress
         self._journal = journal
         self._language = language
-        self._first_text = first_text
-        self._next_text = next_text
+        self._budget = budget
+        self._stall = stall
         self._thinking = thinking
         self._post = post
         self._fillers = 0
@@ -108,23 +116,20 @@ class Scribe:
 
     async def _write_stream(self, text: AsyncIterable[str] | TextSource, chunker: SentenceChunker) -> None:
         if isinstance(text, AsyncIterable):
-            await self._write_all(text.__aiter__(), chunker)
+            await self._write_all(_Timed(text.__aiter__(), self._budget, self._stall), chunker)
         else:
-            async with text() as iterator:
+            async with text(self._budget) as iterator:
                 await self._write_all(iterator, chunker)
 
-    async def _write_all(self, iterator: AsyncIterator[str], chunker: SentenceChunker) -> None:
-        while (delta := await self._next_delta(iterator)) is not None:
+    async def _write_all(self, iterator: AsyncIterator[str | Interlude], chunker: SentenceChunker) -> None:
+        while (delta := await anext(iterator, None)) is not None:
+            if isinstance(delta, Interlude):
+                await self._plan(chunker.flush())
+                continue
             if not self._progress.token:
                 self._progress.token = True
                 self._journal.note("reply.token", turn=self._progress.turn)
             await self._plan(chunker.push(delta))
-
-    async def _next_delta(self, iterator: AsyncIterator[str]) -> str | None:
-        wait = self._next_text if self._progress.token else self._first_text
-        with trio.move_on_after(wait):
-            return await anext(iterator, None)
-        raise ProviderError("llm", f"no text for {wait:g} s")
 
     async def fill(self) -> None:
         """Say something whenever the line has been silent for too long, until cancelled."""
@@ -163,3 +168,24 @@ class Scribe:
         self._utterance.spoken.plan(words)
         self._post(ReplyText(trio.current_time(), number, words))
         self._journal.note("reply.text", turn=self._progress.turn, utterance=number, text=words)
+
+
+class _Timed:
+    """A program's own text, which has as much time as a model's."""
+
+    def __init__(self, iterator: AsyncIterator[str], budget: Budget, stall: float) -> None:
+        self._iterator = iterator
+        self._budget = budget
+        self._stall = stall
+        self._begun = False
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        wait = self._stall if self._begun else self._budget.share(1)
+        with self._budget.waiting("text"), trio.move_on_after(wait):
+            text = await self._iterator.__anext__()
+            self._begun = True
+            return text
+        raise ProviderError("llm", f"no text for {wait:g} s")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 
 import trio
 
 from callengine.call.call import Call
+from callengine.call.prewarm import Prewarm
 from callengine.cleanup import bounded_cleanup, single
 from callengine.errors import CallEngineError, CarrierError, CarrierFault, ConfigurationError, EngineStopped
 from callengine.masking import masked, scrub
@@ -40,14 +41,23 @@ log = logging.getLogger(__name__)
 class OutboundCall:
     """A call that was asked for. Made by `Engine.dial`, at once; what becomes of it is in `wait`."""
 
-    def __init__(self, plan: DialPlan, control: CarrierControl, stream: Callable[[], ConnectStream]) -> None:
+    def __init__(
+        self,
+        plan: DialPlan,
+        control: CarrierControl,
+        stream: Callable[[], ConnectStream],
+        prewarmed: Callable[[], AbstractAsyncContextManager[Prewarm | None]] = nullcontext,
+    ) -> None:
         self.plan = plan
         self.stream = stream
         """Makes the instruction that connects it, with a token of its own."""
         self.call: Call | None = None
         """The conversation, from the moment at which its media stream is there."""
+        self.prewarm: Prewarm | None = None
+        """What is ready for it, while it rings."""
         self.state = OutgoingState()
         self._control = control
+        self._prewarmed = prewarmed
         self._news = trio.Event()
         self._done = trio.Event()
         self._outcome: DialOutcome | None = None
@@ -176,7 +186,8 @@ class OutboundCall:
     async def _live(self) -> None:
         if not await self._dial():
             return
-        async with trio.open_nursery() as nursery:
+        warm = self._prewarmed() if self.call is None and self._hang_up is None else nullcontext()
+        async with warm as self.prewarm, trio.open_nursery() as nursery:
             nursery.start_soon(meet_machine, self)
             await self._follow()
             nursery.cancel_scope.cancel()
@@ -308,6 +319,7 @@ class OutboundCall:
             ended_at=trio.current_time(),
             call=call,
             fault=self._fault,
+            wasted_characters=0 if self.prewarm is None else self.prewarm.wasted_characters,
         )
         log.info("outgoing call to %s: %s%s", masked(self.number), result, f" ({reason})" if reason else "")
 

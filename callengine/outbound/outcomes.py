@@ -37,6 +37,8 @@ class DialOutcome:
     """How the conversation went; None where there was none."""
     fault: CarrierFault | None = None
     """Whose fault it is that the carrier would not dial: ``configuration`` will not go better the next time."""
+    wasted_characters: int = 0
+    """Characters of the greeting that were synthesised while it rang, and that nobody heard."""
 
     @property
     def answered(self) -> bool:

@@ -31,6 +31,9 @@ REMEMBERED = 100
 ENOUGH = 20
 """Of them, so many must be there before one can be called slow: a p95 of fewer is the slowest of them."""
 
+INSTANT = 0.005
+"""Seconds: a result within that comes from a recording, and says nothing of how fast the provider is."""
+
 PROBE_TIMEOUT = 10.0
 """Seconds for a vendor's free request."""
 
@@ -114,7 +117,7 @@ class Health:
             log.info("%s: %s works again", role, getattr(recipe, "name", recipe))
         record.down, record.down_until = False, -math.inf
         record.backoff.succeeded()
-        if first is not None:
+        if first is not None and first > INSTANT:
             record.firsts.append(first)
 
     @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -86,7 +87,7 @@ class Switchboard:
         self._expected = References[_Expected]()
         self._seen = Seen(SEEN)
         self.commands = Commands(owner, http)
-        self.arrivals = Arrivals(owner, programs)
+        self.arrivals = Arrivals(owner, programs, self.start)
         self.messages = Messages(self.commands, observers)
         self.outgoing: dict[str, OutboundCall] = {}
         """Calls that were asked for and are not over, by their references."""
@@ -195,7 +196,7 @@ class Switchboard:
             on_machine=on_machine,
             on_answered_by=on_answered_by,
         )
-        call = OutboundCall(plan, control, stream)
+        call = OutboundCall(plan, control, stream, partial(self._owner.prewarmed, recipe.name, cast, reference))
         self.outgoing[reference] = call  # before the request leaves: a callback may be faster than its answer
         self._nursery.start_soon(self._run, call)
         return call

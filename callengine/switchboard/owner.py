@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import attrs
 
 from callengine.call.call import Call
+from callengine.call.prewarm import Prewarm
 from callengine.outbound.calls import OutboundCall
 from callengine.outcome import Turn
 from callengine.programs import Cast
@@ -48,3 +50,9 @@ class Owner(Host, Protocol):
 
     async def load(self, cast: Cast) -> None:
         """Load what a call of this cast needs. Raises `ConfigurationError`."""
+
+    def prewarmed(self, carrier: str, cast: Cast, reference: str) -> AbstractAsyncContextManager[Prewarm | None]:
+        """While in here, what a call of this carrier and cast will need is made ready; None where nothing is.
+
+        ``reference`` names the call to providers as long as it has no other name.
+        """

@@ -123,11 +123,11 @@ class CallLab:
 
     def _cast(self, agent: Agent, real: Collection[Part]) -> Agent:
         changes: dict[str, Any] = {} if "aec" in real else {"aec": "off"}
-        if agent.stt is None and "stt" not in real:
+        if not agent.stt and "stt" not in real:
             changes["stt"] = self.stt
-        if agent.tts is None:
+        if not agent.tts:
             changes["tts"] = self.tts
-        if agent.llm is None and agent.flow is None:
+        if not agent.llm and agent.flow is None:
             changes["llm"] = self.llm
         return attrs.evolve(agent, **changes)
 

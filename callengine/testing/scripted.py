@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias
 
 import attrs
@@ -56,6 +56,8 @@ class _Scripted:
     def __init__(self) -> None:
         self.open_delay = 0.0
         """Seconds that a session takes to open."""
+        self.idle_limit = 0.0
+        """Seconds for which a session may be opened before its call (see `callengine.ports.Parkable`)."""
         self.sessions = 0
         """Open now."""
         self.opened = 0
@@ -263,7 +265,6 @@ class ScriptedLlm(_Scripted):
         self.cancelled = 0
         """Streams that were closed before their end."""
         self._replies: deque[Reply] = deque()
-        self._meter: Callable[[Usage], None] = lambda _: None
 
     def replies(self, *replies: Reply) -> None:
         """What it says next, request by request: a text, a row of texts, tool calls, pauses (seconds) and errors,
@@ -271,22 +272,21 @@ class ScriptedLlm(_Scripted):
         self._replies.extend(replies)
 
     def fails(self, times: int = 1, *, fault: ProviderFault = "retry") -> None:
-        """The next requests fail before their first word."""
-        for _ in range(times):
+        """The next replies fail before their first word, each at its second try too."""
+        for _ in range(times * (1 if fault == "fatal" else 2)):
             self._replies.append([ProviderError(self.name, "the model is overloaded", fault=fault)])
 
     @asynccontextmanager
-    async def open(self, context: SessionContext) -> AsyncIterator[ScriptedLlm]:
+    async def open(self, context: SessionContext) -> AsyncIterator[_LlmSession]:
         """See `callengine.ports.LanguageModel`."""
-        self._meter = context.meter
         async with self._opened():
-            yield self
+            yield _LlmSession(self, context.meter)
 
     @asynccontextmanager
     async def reply(
-        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], meter: Callable[[Usage], None]
     ) -> AsyncIterator[AsyncIterator[LlmEvent]]:
-        """See `callengine.ports.LlmSession`. Each reply costs 10 tokens in and 10 out."""
+        """The next reply of the script. Each costs 10 tokens in and 10 out."""
         self.requests.append(list(messages))
         self.tools.append(tuple(tools))
         if not self._replies:
@@ -295,13 +295,25 @@ class ScriptedLlm(_Scripted):
             )
         reply = self._replies.popleft()
         lines: Sequence[Line] = [reply] if isinstance(reply, str) else reply(messages) if callable(reply) else reply
-        stream = _LlmStream([lines] if isinstance(lines, str) else lines, self.first_token, self.token_gap, self._meter)
+        stream = _LlmStream([lines] if isinstance(lines, str) else lines, self.first_token, self.token_gap, meter)
         self.streams += 1
         try:
             yield stream
         finally:
             self.streams -= 1
             self.cancelled += not stream.finished
+
+
+@attrs.frozen(eq=False)
+class _LlmSession:
+    script: ScriptedLlm
+    meter: Callable[[Usage], None]
+
+    def reply(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()
+    ) -> AbstractAsyncContextManager[AsyncIterator[LlmEvent]]:
+        """See `callengine.ports.LlmSession`."""
+        return self.script.reply(messages, tools, self.meter)
 
 
 @attrs.define

@@ -64,6 +64,8 @@ class SpokenText:
         self._pieces: list[_Piece] = []
         self._current = -1
         self._end = 0
+        self.pace = sample_rate / CHARACTERS_A_SECOND
+        """Samples a character, as in the last piece that was complete."""
 
     @property
     def said(self) -> str:
@@ -95,12 +97,50 @@ class SpokenText:
     def end_piece(self) -> None:
         """The current piece has all its audio."""
         if self._current >= 0:
-            self._pieces[self._current].complete = True
+            piece = self._pieces[self._current]
+            if not piece.complete and piece.samples:
+                self.pace = piece.samples / (len(piece.text) + 1)
+            piece.complete = True
 
     @property
     def waits_for_audio(self) -> bool:
         """Whether something is to be said that has no audio yet."""
         return any(not piece.samples for piece in self._pieces)
+
+    def missing_from(self) -> tuple[int, bool]:
+        """Where the first word starts that the audio of the current piece, which has broken off, does not have whole.
+
+        A position at or before the end of the audio, and whether it is certain: without word times it is not.
+        """
+        piece = self._pieces[self._current]
+        assert piece.start is not None
+        start, certain = self._word_at(piece, piece.samples)
+        return piece.start + start, certain
+
+    def break_piece(self, position: int) -> str:
+        """The current piece ends at ``position``; returns what of its text is not said by then, which is planned as the
+        next piece. A piece without any audio left is to be said anew, whole.
+
+        The audio behind the position must have been taken away, or be a part of the first word of the rest.
+        """
+        piece = self._pieces[self._current]
+        assert piece.start is not None
+        said, _ = self._heard_of(piece, position - piece.start)
+        rest = piece.text[len(said) :].strip()
+        kept = self._end - piece.start
+        if not kept:
+            piece.words, piece.samples = [], 0
+            return piece.text
+        piece.text, piece.words, piece.complete = said, piece.words[: len(said.split())], True
+        piece.samples = kept
+        if rest:
+            self._pieces.insert(self._current + 1, _Piece(rest))
+        return rest
+
+    def take_end(self, samples: int) -> None:
+        """The last samples of the current piece are taken away: nobody has heard them."""
+        self._pieces[self._current].samples -= samples
+        self._end -= samples
 
     def abandon_piece(self) -> None:
         """The current piece will have no more audio: it says what it has said by now."""
@@ -205,4 +245,4 @@ class SpokenText:
         characters = len(piece.text) + 1
         if piece.complete:
             return characters, piece.samples
-        return characters, max(piece.samples, round(characters / CHARACTERS_A_SECOND * self._rate))
+        return characters, max(piece.samples, round(characters * self.pace))

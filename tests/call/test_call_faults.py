@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from math import inf
 
 import attrs
@@ -142,7 +143,7 @@ async def test_tts_never_yields_anything(call_lab, how):
 
 
 async def test_tts_stalls_and_the_rest_is_said(call_lab):
-    """The first 0.1 s came at 0.1 s; 5 s later it counts as broken, and what was not heard is said again."""
+    """The first 0.1 s came at 0.1 s; 5 s later it counts as broken, and goes on with the first word that is missing."""
     call_lab.tts.stalls()
     async with call_lab.dial(PLAIN) as caller:
         await caller.hears("Hello there.", timeout=10)
@@ -150,7 +151,8 @@ async def test_tts_stalls_and_the_rest_is_said(call_lab):
         again = next(start for start in starts if start > began(call_lab) + 1)
         assert again == pytest.approx(began(call_lab) + 0.1 + 0.01 + 5.0 + 0.1, abs=0.02)
         await caller.waits(2)
-    assert decisions(call_lab, "say the rest") == ["the voice broke off"]
+    assert decisions(call_lab, "say the rest") == []
+    assert call_lab.tts.spoken == ["Hello there.", "Hello there."]
     assert call_lab.call.outcome.turns[0].heard == "Hello there."
     call_lab.assert_nothing_left()
 
@@ -208,7 +210,9 @@ async def test_tts_cannot_be_opened(call_lab):
 
 
 async def test_llm_raises_before_the_first_sentence(call_lab):
-    call_lab.llm.replies([ProviderError("scripted llm", "the model is overloaded")], ANSWER)
+    """It is asked once more, and then the caller is told."""
+    call_lab.llm.fails()
+    call_lab.llm.replies(ANSWER)
     async with call_lab.dial(PLAIN) as caller:
         await caller.hears("Hello there.")
         await caller.says(QUESTION)
@@ -222,7 +226,7 @@ async def test_llm_raises_before_the_first_sentence(call_lab):
     assert decisions(call_lab, "apologise") == ["the reply failed: scripted llm: the model is overloaded"]
     ended = call_lab.call.journal.of("turn.ended")[0].t
     apology = call_lab.call.journal.of("reply.audible")[1].t
-    assert apology == pytest.approx(ended + call_lab.llm.first_token + call_lab.tts.first_audio, abs=1e-6)
+    assert apology == pytest.approx(ended + 2 * call_lab.llm.first_token + call_lab.tts.first_audio, abs=1e-6)
     call_lab.assert_nothing_left()
 
 
@@ -268,7 +272,7 @@ async def test_llm_never_answers(call_lab):
     ended = call_lab.call.journal.of("turn.ended")[0].t
     apology = call_lab.call.journal.of("reply.audible")[1].t
     assert apology == pytest.approx(ended + 10.0 + call_lab.tts.first_audio, abs=1e-6)
-    assert decisions(call_lab, "apologise") == ["the reply failed: llm: no text for 10 s"]
+    assert decisions(call_lab, "apologise") == ["the reply failed: scripted llm: no answer for 10 s"]
     assert call_lab.llm.cancelled == 1
     call_lab.assert_nothing_left()
 
@@ -283,7 +287,7 @@ async def test_llm_stops_in_the_middle(call_lab):
         await caller.waits(1)
         await caller.says(QUESTION)
         await caller.hears("at eight")
-    assert decisions(call_lab, "end the reply") == ["the text failed: llm: no text for 10 s"]
+    assert decisions(call_lab, "end the reply") == ["the text failed: scripted llm: no more text for 10 s"]
     call_lab.assert_nothing_left()
 
 
@@ -307,13 +311,13 @@ async def test_llm_fails_every_time(call_lab):
 
 
 async def test_llm_writes_nothing(call_lab):
-    call_lab.llm.replies("", ANSWER)
+    call_lab.llm.replies("", "", ANSWER)
     async with call_lab.dial(PLAIN) as caller:
         await caller.hears("Hello there.")
         await caller.says(QUESTION)
         await caller.hears(APOLOGY)
         await caller.waits(4)
-    assert decisions(call_lab, "apologise") == ["the reply failed: llm: a reply without any words"]
+    assert decisions(call_lab, "apologise") == ["the reply failed: scripted llm: a reply without any words"]
     call_lab.assert_nothing_left()
 
 
@@ -384,7 +388,7 @@ async def test_stt_cannot_be_opened_and_never_will(call_lab):
 
 
 async def test_stt_cannot_be_opened_for_a_while(call_lab):
-    """Three refusals cost 0.25 + 0.5 + 1 s: no word is lost, and nobody hears of it."""
+    """Three refusals cost up to 0.25 + 0.5 + 1 s, and half of it at least: no word is lost, nobody hears of it."""
     call_lab.stt.refuses(3)
     call_lab.llm.replies(ANSWER)
     agent = Agent(prompt="Be brief.")
@@ -393,7 +397,7 @@ async def test_stt_cannot_be_opened_for_a_while(call_lab):
         await caller.hears("We have")
     assert call_lab.call.outcome.turns[-1].caller == "Hello, a table for two, please."
     ready = [r.t for r in call_lab.call.journal.of("provider.ready") if r.data["role"] == "stt"]
-    assert ready == [pytest.approx(1.75)]
+    assert 0.875 <= ready[0] <= 1.75
     call_lab.assert_nothing_left()
 
 
@@ -406,7 +410,10 @@ async def test_stt_cannot_be_opened_four_times(call_lab):
     assert (outcome.ended_by, outcome.reason) == ("failed", "stt: scripted stt: connection refused")
     assert outcome.turns[0].heard.endswith(AGENT.farewell)
     failed = [r.t for r in call_lab.call.journal.of("provider.failed")]
-    assert failed == [pytest.approx(t) for t in (0.0, 0.25, 0.75, 1.75)]
+    pauses = [later - earlier for earlier, later in pairwise(failed)]
+    assert [round(pause / longest, 3) for pause, longest in zip(pauses, (0.25, 0.5, 1.0), strict=True)] == [
+        pytest.approx(0.75, abs=0.25)
+    ] * 3
     call_lab.assert_nothing_left()
 
 

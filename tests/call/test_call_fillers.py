@@ -264,7 +264,8 @@ async def test_a_backchannel_over_a_filler_leaves_the_answer_alone(call_lab, bar
 
 
 async def test_a_model_that_fails_behind_a_filler_is_apologised_for(call_lab):
-    call_lab.llm.replies([4.0, ProviderError("scripted llm", "the model is overloaded")], ANSWER)
+    failure = ProviderError("scripted llm", "the model is overloaded")
+    call_lab.llm.replies([4.0, failure], [failure], ANSWER)
     async with call_lab.dial(HELLO) as caller:
         await ask(caller)
         await caller.hears("something went wrong on my side.")
@@ -280,7 +281,7 @@ async def test_a_model_that_never_answers_is_given_up_in_spite_of_fillers(call_l
     async with call_lab.dial(HELLO) as caller:
         await ask(caller)
         await caller.hears("something went wrong on my side.")
-    assert decisions(call_lab, "apologise") == ["the reply failed: llm: no text for 10 s"]
+    assert decisions(call_lab, "apologise") == ["the reply failed: scripted llm: no answer for 10 s"]
     first = call_lab.call.journal.of("decision")
     apologised = next(r.t for r in first if r.data["what"] == "apologise")
     assert apologised == pytest.approx(turn_ended(call_lab) + 10.0, abs=1e-6)

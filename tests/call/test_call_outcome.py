@@ -151,6 +151,8 @@ class _FloodingStt:
 
 
 class _FloodingSession:
+    hears_pauses = False
+
     def __init__(self, times):
         self._times = times
         self._results = deque()

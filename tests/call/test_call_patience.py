@@ -123,7 +123,7 @@ async def test_noise_is_no_answer_but_nobody_talks_over_it(call_lab):
 async def test_while_the_agent_thinks_nobody_is_asked(call_lab):
     call_lab.llm.first_token = 25.0
     call_lab.llm.replies(ANSWER)
-    async with call_lab.dial(AGENT, settings=CallSettings(first_text=60.0)) as caller:
+    async with call_lab.dial(AGENT, settings=CallSettings(reply_budget=60.0)) as caller:
         await caller.hears(GREETING)
         await caller.says(QUESTION)
         await caller.hears(ANSWER)

@@ -247,27 +247,30 @@ async def test_stt_attempts(call_lab, attempts):
     assert call_lab.call.outcome.reason == "stt: scripted stt: connection refused"
     failed = call_lab.call.journal.of("provider.failed")
     assert len(failed) == attempts
-    assert failed[-1].t == pytest.approx(0.25 * (attempts - 1))
+    assert failed[-1].t == pytest.approx(0.25 * 0.75 * (attempts - 1), abs=0.25 * 0.25 * (attempts - 1))
     call_lab.assert_nothing_left()
 
 
 @pytest.mark.parametrize("seconds", [1.0, 3.0])
-async def test_first_text(call_lab, seconds):
+async def test_reply_budget_for_a_model(call_lab, seconds):
     call_lab.llm.replies([inf])
-    async with call_lab.dial(HELLO, settings=CallSettings(first_text=seconds)) as caller:
+    async with call_lab.dial(HELLO, settings=CallSettings(reply_budget=seconds)) as caller:
         await caller.hears("Hello there.")
         await caller.says(QUESTION)
         await caller.hears("something went wrong")
     ended, decided = call_lab.call.journal.of("turn.ended")[0], call_lab.call.journal.of("decision")[-1]
-    assert decided.data == {"what": "apologise", "reason": f"the reply failed: llm: no text for {seconds:g} s"}
+    assert decided.data == {
+        "what": "apologise",
+        "reason": f"the reply failed: scripted llm: no answer for {seconds:g} s",
+    }
     assert decided.t == pytest.approx(ended.t + seconds)
     call_lab.assert_nothing_left()
 
 
 @pytest.mark.parametrize("seconds", [1.0, 3.0])
-async def test_next_text(call_lab, seconds):
+async def test_text_stall(call_lab, seconds):
     call_lab.llm.replies(["Well. ", "So", inf])
-    async with call_lab.dial(HELLO, settings=CallSettings(next_text=seconds)) as caller:
+    async with call_lab.dial(HELLO, settings=CallSettings(text_stall=seconds)) as caller:
         await caller.hears("Hello there.")
         await caller.says(QUESTION)
         await caller.hears("So", timeout=6)
@@ -278,13 +281,26 @@ async def test_next_text(call_lab, seconds):
 
 
 @pytest.mark.parametrize("seconds", [1.0, 2.0])
-async def test_first_audio(call_lab, seconds):
+async def test_reply_budget_for_a_voice(call_lab, seconds):
     call_lab.tts.first_audio = inf
-    async with call_lab.dial(HELLO, settings=CallSettings(first_audio=seconds, max_failures=1)) as caller:
+    async with call_lab.dial(HELLO, settings=CallSettings(reply_budget=seconds, max_failures=1)) as caller:
         await caller.is_hung_up_on()
-    failed = [record.t for record in call_lab.call.journal.of("provider.failed")][:2]
-    assert failed == [pytest.approx(seconds), pytest.approx(2 * seconds)]
-    assert f"no audio for {seconds:g} s" in call_lab.call.outcome.reason
+    failed = [record.t for record in call_lab.call.journal.of("provider.failed")][:1]
+    assert failed == [pytest.approx(seconds)]
+    assert f"no answer for {seconds:g} s" in call_lab.call.outcome.reason
+    call_lab.assert_nothing_left()
+
+
+@pytest.mark.parametrize("seconds", [1.0, 3.0])
+async def test_audio_stall(call_lab, seconds):
+    call_lab.tts.stalls()
+    async with call_lab.dial(HELLO, settings=CallSettings(audio_stall=seconds)) as caller:
+        await caller.hears("Hello there.")
+    failed = call_lab.call.journal.of("provider.failed")[0]
+    assert failed.data["message"] == f"scripted tts: no more audio for {seconds:g} s"
+    assert failed.t == pytest.approx(
+        call_lab.tts.first_audio + call_lab.tts.chunk / call_lab.tts.speed + seconds, abs=0.02
+    )
     call_lab.assert_nothing_left()
 
 

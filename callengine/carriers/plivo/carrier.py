@@ -97,7 +97,7 @@ class Plivo:
     @property
     def capabilities(self) -> Capabilities:
         """What Plivo can do: everything but SIP REFER."""
-        return _CAPABILITIES
+        return attrs.evolve(_CAPABILITIES, audio=CONTENT_TYPES[self.content_type])
 
     @property
     def webhooks(self) -> frozenset[str]:

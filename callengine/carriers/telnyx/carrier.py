@@ -10,7 +10,7 @@ import attrs
 
 from callengine.carriers.rest import Rest, check_api_url
 from callengine.carriers.telnyx import signature
-from callengine.carriers.telnyx.audio import ByteOrder, Codec
+from callengine.carriers.telnyx.audio import FORMATS, ByteOrder, Codec
 from callengine.carriers.telnyx.problems import read_problem
 from callengine.carriers.telnyx.rest import ControlSettings, Detection, TargetLegs, TelnyxControl
 from callengine.carriers.telnyx.webhooks import EVENTS, TRANSFER, read_webhook
@@ -119,7 +119,7 @@ class Telnyx:
 
     @property
     def capabilities(self) -> Capabilities:
-        return CAPABILITIES
+        return attrs.evolve(CAPABILITIES, audio=FORMATS[self.stream_codec])
 
     @property
     def webhooks(self) -> frozenset[str]:
