@@ -24,6 +24,7 @@ stands what is not in every record of the kind:
 ``speech.resumed``     utterance
 ``speech.stopped``     utterance, ended
 ``transcript``         utterance, text, final
+``transcript.second``  provider, utterance, text, final (of the recogniser that listens for comparison)
 ``turn.verdict``       utterance, probability (of a turn detector, that the caller has finished)
 ``turn.hint``          utterance, hint (of a recogniser that judges turns: ``eager``, ``end``, ``resumed``)
 ``turn.ended``         turn, utterance (the turn's last; None for keys), text (keys as bullets), speech_ended (None
@@ -38,6 +39,7 @@ stands what is not in every record of the kind:
 ``reply.text``         turn, utterance, text (a sentence that is to be said)
 ``reply.audio``        turn, utterance (first synthesised audio arrived)
 ``reply.audible``      utterance (first audio left for the carrier)
+``reply.budget``       turn, utterance, seconds (that its first audio might take), spent (seconds, by who was waited for)
 ``reply.ducked``       utterance (from here on more quiet)
 ``reply.paused``       utterance, position (samples of it that had been heard, by marks and clock); with a
                        ``clear.sent`` where anything of it was on the line
@@ -58,6 +60,11 @@ stands what is not in every record of the kind:
 ``mark``               name, status (the application's own marks: ``played``, ``cleared``, ``lost``)
 ``provider.failed``    role (``stt``, ``llm``, ``tts``, ``turn_detection``), provider, message
 ``provider.ready``     role, provider
+``provider.ended``     role, provider, message (a session came to its ordinary end; another one is opened)
+``provider.switched``  role, provider (which the call is with from here on), before
+``usage``              turn (the newest when it became known), role, provider, model, of its figures those that are not
+                       0 (see `callengine.ports.Usage`): input_tokens, cached_tokens, cache_write_tokens, output_tokens,
+                       reasoning_tokens, characters, seconds; estimated (true; where the vendor does not tell)
 ``media.bad``          problem, detail (the first twenty of a kind; all are counted in the outcome)
 ``call.ended``         ended_by, reason
 ====================== =============================================================================================
@@ -73,7 +80,7 @@ What is decided:
 - of keys: ``begin the entry again``; of the line: ``echo``; of a dialogue: ``flow``;
 - of the leg: ``hang up``, ``close the socket``, ``dismiss the program``;
 - where something fails: ``apologise``, ``end the reply``, ``end without a word``, ``ask the other strategies``,
-  ``go on without the turn detector``.
+  ``go on without the turn detector``, ``go on without the denoiser``.
 """
 
 from __future__ import annotations

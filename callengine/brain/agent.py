@@ -11,6 +11,7 @@ from callengine.audio.clip import Clip
 from callengine.brain.tools.tool import Tool, check_tools
 from callengine.errors import ConfigurationError
 from callengine.ports import (
+    Denoiser,
     EchoCanceller,
     EndOfTurn,
     EndOfTurnModel,
@@ -94,6 +95,11 @@ class Agent:
     """Echo cancellation ahead of the VAD and the recogniser (a recording has the line as it was). ``auto``, if a
     canceller is installed: throughout on a line where an echo was found, not at all on one without."""
     echo_canceller: EchoCanceller | None = None
+    denoiser: Denoiser | None = None
+    """Noise suppression behind echo cancellation, such as ``WebRtcDenoiser()``: everything that listens (VAD,
+    recognisers, turn detector) hears the caller through it; a recording has the line as it was. None, unless the
+    callers' noise is known to be the trouble: recognisers understand the noise better than what is left of a voice.
+    One that fails is switched off for that call, and the journal says so."""
     thinking: tuple[str | Clip, ...] = ("One moment, please.", "I'm still on it, one moment.")
     """Fillers while a reply takes long, lines or sounds, one after the other and then the last one again; what is left
     of one is dropped when the reply comes. Empty for none."""

@@ -21,6 +21,7 @@ from callengine.audio.ring import AudioRing
 from callengine.call.attendant import Host
 from callengine.call.chain import Chain
 from callengine.call.conductor import Conductor
+from callengine.call.denoising import Denoising
 from callengine.call.ears import Ears
 from callengine.call.held import Opened, open_fresh
 from callengine.call.llm import Writer
@@ -248,6 +249,7 @@ class Line:
                 self._journal,
                 echo=echo,
                 aec=self._setup.agent.aec,
+                denoising=Denoising(self._setup.agent.denoiser, self.audio_format.sample_rate, self._journal),
                 audible_until=lambda: self.sender.audible_until,
                 on_heard=self._heard,
             )

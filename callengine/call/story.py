@@ -190,7 +190,9 @@ async def tell(story: Story, call: Call, threads: StoryThreads) -> None:
         if is_async(story):
             await cast("AsyncStory", story)(call)
         else:
-            await _tell_in_thread(story, call, threads)
+            name = getattr(story, "__qualname__", repr(story))
+            work = cast("Callable[[BlockingCall], Any]", story)
+            await in_thread(work, call, threads, kind="story", name=name)
     except CallEnded:
         pass
     except BaseExceptionGroup as group:
@@ -199,22 +201,25 @@ async def tell(story: Story, call: Call, threads: StoryThreads) -> None:
             raise rest from None
 
 
-async def _tell_in_thread(story: Callable[..., Any], call: Call, threads: StoryThreads) -> None:
-    name = getattr(story, "__qualname__", repr(story))
+async def in_thread(work: Callable[[BlockingCall], T], call: Call, threads: StoryThreads, *, kind: str, name: str) -> T:
+    """Run a plain function of the user's, a story's or a tool's (``kind``), in a thread.
+
+    Cancelled, it does not wait for a thread that is in its own code: that is left behind, and counted.
+    """
     away = _Away(threads.watch)
     away.set(True)
     try:
-        await trio.to_thread.run_sync(
-            story,
+        return await trio.to_thread.run_sync(
+            work,
             BlockingCall(call, away),
             abandon_on_cancel=True,
             limiter=threads.limiter,
-            thread_name=f"story {name}",
+            thread_name=f"{kind} {name}",
         )
     except trio.Cancelled:
         if away.now:  # else it waits for the call, and is told at once
-            call.counters["abandoned story threads"] += 1
-            log.warning("call %s: the story %s is stuck in its own code; its thread is left behind", call.id, name)
+            call.counters[f"abandoned {kind} threads"] += 1
+            log.warning("call %s: the %s %s is stuck in its own code; its thread is left behind", call.id, kind, name)
         raise
     finally:
         away.abandon()

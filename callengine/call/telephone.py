@@ -13,6 +13,7 @@ import trio
 from callengine.audio.clip import Clip
 from callengine.audio.hold import hold_tones
 from callengine.audio.tones import dtmf_tones
+from callengine.call.in_reply import check_line
 from callengine.cleanup import unless
 from callengine.errors import CallEnded, CallEngineError, CarrierError, ConfigurationError, NotSupported
 from callengine.masking import masked
@@ -92,6 +93,7 @@ class Telephone:
         notes every four seconds), over and over. What he says is kept for `listen`. What is said to him comes when a
         round of the music is over."""
         self._check()
+        check_line("play music")
         music = music or self.agent.hold_music or hold_tones()
         if len(music.samples) < SHORTEST_MUSIC * music.sample_rate:  # each round is an utterance of its own
             raise ConfigurationError(f"hold music is played over and over: give a clip of {SHORTEST_MUSIC:g} s or more")

@@ -49,10 +49,8 @@ def other_tts(call_lab):
 
 
 def agent(call_lab, **changes):
-    base = Agent(
-        prompt="Be brief.", greeting=GREETING, stt=call_lab.stt, llm=call_lab.llm, tts=call_lab.tts, thinking=()
-    )
-    return attrs.evolve(base, **changes)
+    parts = {"stt": call_lab.stt, "llm": call_lab.llm, "tts": call_lab.tts, **changes}
+    return Agent(prompt="Be brief.", greeting=GREETING, thinking=(), **parts)
 
 
 def switches(call):

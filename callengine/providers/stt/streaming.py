@@ -7,8 +7,9 @@ and makes of what a dialect hears exactly one final for each utterance.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol, TypeAlias
 
@@ -139,7 +140,20 @@ class _Utterance:
 
     @property
     def text(self) -> str:
-        return " ".join(part for part in (*self.finals, self.interim) if part)
+        return joined(part for part in (*self.finals, self.interim) if part)
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Segments of an utterance as one text: with spaces between, but for scripts that have none."""
+    text = ""
+    for part in parts:
+        text += part if not text or (_close(text[-1]) and _close(part[0])) else f" {part}"
+    return text
+
+
+def _close(character: str) -> bool:
+    """Whether it stands in Chinese or Japanese text. Korean, as wide, has spaces."""
+    return unicodedata.east_asian_width(character) in "WF" and not "\uac00" <= character <= "\ud7a3"
 
 
 class StreamingSession:

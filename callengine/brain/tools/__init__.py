@@ -1,0 +1,1 @@
+"""Tools for the language model: typed functions that it may call."""
