@@ -15,6 +15,9 @@ from callengine.errors import ConfigurationError
 VARIABLE = "variable"
 """In a field's metadata: the environment variable that it is read from."""
 
+OTHERS, OPTIONAL = "others", "optional"
+"""In a key's metadata: variables that it may be in instead, and whether it may be missing."""
+
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -41,7 +44,7 @@ def key_field(variable: str, *others: str, optional: bool = False) -> Any:
         converter=lambda key: (key or "").strip(),
         validator=check,
         repr=False,
-        metadata={VARIABLE: variable},
+        metadata={VARIABLE: variable, OTHERS: others, OPTIONAL: optional},
     )
 
 

@@ -19,6 +19,7 @@ _RETRYABLE_STATUSES = frozenset({408, 409, 425, 429, 498})
 _FATAL_CODES = frozenset({
     "insufficient_quota", "invalid_api_key", "invalid_request_error", "authentication_error", "permission_error",
     "not_found_error", "model_not_found", "context_length_exceeded", "content_filter", "billing_hard_limit_reached",
+    "billing_error", "request_too_large", "invalid_prompt",
 })  # fmt: skip
 
 _MAX_MESSAGE = 500
@@ -34,7 +35,14 @@ _LONGEST_PAUSE = 60.0
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that a Retry-After header asks for, 60 at most. None without it, or where it is a date."""
+    """The seconds that a Retry-After header asks for, 60 at most. None without it, or where it is a date.
+
+    ``retry-after-ms``, which OpenAI and Anthropic send too, is more exact.
+    """
+    try:
+        return min(max(float(headers["retry-after-ms"]), 0.0) / 1000, _LONGEST_PAUSE)
+    except (KeyError, ValueError):
+        pass
     try:
         seconds = float(headers.get("retry-after", ""))
     except ValueError:

@@ -225,4 +225,12 @@ class _Reader:
         except (wsproto.utilities.ProtocolError, h11.ProtocolError):
             pass  # the package wants to answer nonsense in a state that has no answer: the connection is over
         finally:
+            self.rejected = self.rejected or _cut_off(task)
             self._handshake.cancel()
+
+
+def _cut_off(task: Callable[[], Awaitable[None]]) -> ConnectionRejected | None:
+    """The refusal whose body ended with the connection: the package (pinned; a test holds its names) forgets it."""
+    connection: Any = getattr(task, "__self__", None)
+    status = getattr(connection, "_reject_status", 0)
+    return ConnectionRejected(status, connection._reject_headers, connection._reject_body) if status else None

@@ -13,7 +13,8 @@ from fake_openai import Answer, fake_openai
 
 from callengine.errors import ConfigurationError
 from callengine.providers.llm import Found, NotFound, find_language_model
-from callengine.providers.llm.discover import get_json, ollama_url
+from callengine.providers.llm.discover import get_json
+from callengine.providers.llm.presets import ollama_url
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -55,6 +56,7 @@ async def find(environ: dict[str, str], network: Network | None = None) -> Found
         ("GROQ_API_KEY", "https://api.groq.com/openai/v1", "openai/gpt-oss-20b"),
         ("OPENROUTER_API_KEY", "https://openrouter.ai/api/v1", "openai/gpt-6-luna"),
         ("CEREBRAS_API_KEY", "https://api.cerebras.ai/v1", "gpt-oss-120b"),
+        ("TOGETHER_API_KEY", "https://api.together.ai/v1", "openai/gpt-oss-20b"),
     ],
 )
 async def test_a_vendors_key_is_enough_and_nobody_is_asked(variable: str, base_url: str, model: str) -> None:
@@ -62,7 +64,7 @@ async def test_a_vendors_key_is_enough_and_nobody_is_asked(variable: str, base_u
     found = await find({variable: KEY}, network)
     assert isinstance(found, Found)
     assert (found.recipe.base_url, found.recipe.model, found.recipe.api_key) == (base_url, model, KEY)
-    assert found.recipe.extra  # reasoning off or low: somebody is waiting on the line
+    assert "effort" in str(found.recipe.body([]))  # reasoning off or low: somebody is waiting on the line
     assert variable in found.how
     assert KEY not in found.how
     assert "\n" not in found.how
@@ -72,7 +74,8 @@ async def test_a_vendors_key_is_enough_and_nobody_is_asked(variable: str, base_u
 async def test_the_model_can_be_chosen_and_then_goes_out_without_settings_it_may_refuse() -> None:
     found = await find({"OPENAI_API_KEY": KEY, "CALLENGINE_LLM_MODEL": "gpt-x"})
     assert isinstance(found, Found)
-    assert (found.recipe.model, dict(found.recipe.extra)) == ("gpt-x", {})
+    assert found.recipe.model == "gpt-x"
+    assert "effort" not in str(found.recipe.body([]))
 
 
 async def test_a_named_url_comes_before_keys_and_keys_before_a_local_server() -> None:
@@ -127,6 +130,7 @@ async def test_without_any_the_message_names_the_three_ways(tags: Any) -> None:
         "GROQ_API_KEY",
         "OPENROUTER_API_KEY",
         "CEREBRAS_API_KEY",
+        "TOGETHER_API_KEY",
         "Ollama",
     ):
         assert way in missing.message

@@ -42,8 +42,10 @@ async def ask(session: LlmSession) -> list[LlmEvent]:
 
 
 @asynccontextmanager
-async def serving(*answers: Answer, **settings: Any) -> AsyncIterator[tuple[FakeOpenAI, LlmSession]]:
-    async with fake_openai(*answers) as server, recipe(server, **settings).open(CONTEXT) as session:
+async def serving(
+    *answers: Answer, context: SessionContext = CONTEXT, **settings: Any
+) -> AsyncIterator[tuple[FakeOpenAI, LlmSession]]:
+    async with fake_openai(*answers) as server, recipe(server, **settings).open(context) as session:
         yield server, session
 
 
@@ -59,11 +61,18 @@ def words(events: list[LlmEvent]) -> str:
     return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
-async def test_a_reply_is_text_and_then_its_usage() -> None:
+def told(input_tokens: int, output_tokens: int) -> Usage:
+    return Usage(provider="local", model="fake-model", input_tokens=input_tokens, output_tokens=output_tokens)
+
+
+async def test_a_reply_is_text_and_what_it_cost_is_metered() -> None:
     model: LanguageModel = OpenAICompatible("http://127.0.0.1:1/v1", "m")
     assert model.name == "m at 127.0.0.1"
-    async with serving(Answer([ordinary("Let me", " look.")])) as (_, session):
-        assert await ask(session) == [TextDelta("Let me"), TextDelta(" look."), Usage(12, 2)]
+    bills: list[Usage] = []
+    context = attrs.evolve(CONTEXT, meter=bills.append)
+    async with serving(Answer([ordinary("Let me", " look.")]), context=context) as (_, session):
+        assert await ask(session) == [TextDelta("Let me"), TextDelta(" look.")]
+    assert bills == [told(12, 2)]
 
 
 async def test_the_request_is_what_the_recipe_and_the_messages_say() -> None:
@@ -96,8 +105,9 @@ async def test_nothing_optional_is_sent_unasked() -> None:
 
 
 def test_openai_itself_gets_the_newer_name_of_the_token_limit() -> None:
-    body = OpenAICompatible("https://api.openai.com/v1", "m", max_tokens=50).body([], ask_usage=False)
-    assert body == {"model": "m", "messages": [], "stream": True, "max_completion_tokens": 50}
+    body = OpenAICompatible("https://api.openai.com/v1", "m", max_tokens=50).body([])
+    assert body["max_completion_tokens"] == 50
+    assert "max_tokens" not in body
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 7, 64])
@@ -114,7 +124,7 @@ async def test_two_replies_share_one_connection() -> None:
     assert server.open_connections == 0
 
 
-QUIRKS: dict[str, tuple[bytes, list[LlmEvent]]] = {
+QUIRKS: dict[str, tuple[bytes, list[LlmEvent | Usage]]] = {
     "comments between events (OpenRouter)": (
         sse(": OPENROUTER PROCESSING", chunk("Hi."), ": OPENROUTER PROCESSING", chunk(finish="stop")),
         [TextDelta("Hi.")],
@@ -153,11 +163,11 @@ QUIRKS: dict[str, tuple[bytes, list[LlmEvent]]] = {
             chunk(".", usage={"prompt_tokens": 5, "completion_tokens": 2}),
             chunk(finish="stop"),
         ),
-        [TextDelta("Hi"), TextDelta("."), Usage(5, 2)],
+        [TextDelta("Hi"), TextDelta("."), told(5, 2)],
     ),
     "usage under Groq's name": (
         sse(chunk("Hi.", finish="stop", x_groq={"id": "r", "usage": {"prompt_tokens": 5, "completion_tokens": 2}})),
-        [TextDelta("Hi."), Usage(5, 2)],
+        [TextDelta("Hi."), told(5, 2)],
     ),
     "timings and unknown fields": (
         sse(chunk("Hi.", finish="stop", timings={"x": 1}, time_info={}, obfuscation="aaa")),
@@ -176,9 +186,13 @@ QUIRKS: dict[str, tuple[bytes, list[LlmEvent]]] = {
 @pytest.mark.parametrize("name", QUIRKS)
 @pytest.mark.parametrize("pieces", [1, 100_000])
 async def test_quirks_of_servers(name: str, pieces: int) -> None:
-    stream, events = QUIRKS[name]
-    async with serving(Answer([stream], pieces=pieces)) as (_, session):
-        assert await ask(session) == events
+    stream, expected = QUIRKS[name]
+    bills: list[Usage] = []
+    context = attrs.evolve(CONTEXT, meter=bills.append)
+    async with serving(Answer([stream], pieces=pieces), context=context) as (_, session):
+        events = await ask(session)
+    assert [*events, *(bill for bill in bills if not bill.estimated)] == expected
+    assert len(bills) == 1  # estimated where the server said nothing
 
 
 @pytest.mark.parametrize("status", [400, 422])
@@ -469,7 +483,7 @@ async def test_leaving_closes_the_stream_at_once_and_leaves_nothing_behind(
     assert not [str(w.message) for w in caught if "garbage collected" in str(w.message)]
 
 
-async def test_leaving_the_session_closes_its_connections() -> None:
+async def test_without_an_engine_leaving_the_session_closes_its_connections() -> None:
     async with fake_openai(Answer([ordinary("Hi.")])) as server:
         async with recipe(server).open(CONTEXT) as session:
             await ask(session)

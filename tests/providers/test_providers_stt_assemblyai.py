@@ -17,7 +17,7 @@ from callengine.errors import ConfigurationError, ProviderError
 from callengine.ports import Opening, SttResult, SttSession, Usage
 from callengine.providers.stt.assemblyai import AssemblyAI
 from callengine.providers.stt.assemblyai_wire import AssemblyFailures, TurnDialect
-from callengine.providers.stt.streaming import Finished, Words
+from callengine.providers.stt.dialect import Finished, Words
 from callengine.testing import CallLab
 from callengine.testing.vendors import in_memory, on_loopback
 from callengine.testing.vendors.assemblyai import FakeAssemblyAI

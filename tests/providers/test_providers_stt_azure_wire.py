@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from callengine.providers.stt.azure_dialect import CLOSES, AzureDialect
 from callengine.providers.stt.azure_wire import binary_frame, parse, text_frame, wav_header
-from callengine.providers.stt.streaming import Finished, Reply, Words
+from callengine.providers.stt.dialect import Finished, Reply, Words
 from callengine.wire import Failures
 
 ID = "0c623356f7924352aee9612a531c4a19"

@@ -12,7 +12,7 @@ from callengine.errors import ConfigurationError, ProviderError
 from callengine.ports import Parkable, Probed, SpeechToText, SttResult, Usage
 from callengine.providers.cartesia_account import CartesiaFailures
 from callengine.providers.stt.cartesia import STRAGGLERS, Cartesia, InkDialect
-from callengine.providers.stt.streaming import Finished, Words
+from callengine.providers.stt.dialect import Finished, Words
 from callengine.testing.vendors import in_memory, on_loopback
 from callengine.testing.vendors.cartesia import FakeCartesia
 from callengine.wire import open_wire

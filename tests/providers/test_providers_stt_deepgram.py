@@ -20,7 +20,7 @@ from callengine.ports import Opening, SttResult, SttSession, Usage
 from callengine.providers.deepgram_account import DeepgramFailures
 from callengine.providers.stt.deepgram import Deepgram
 from callengine.providers.stt.deepgram_wire import NovaDialect
-from callengine.providers.stt.streaming import Finished, Words
+from callengine.providers.stt.dialect import Finished, Words
 from callengine.testing import CallLab
 from callengine.testing.vendors import in_memory, on_loopback
 from callengine.testing.vendors.deepgram import FakeDeepgram

@@ -17,7 +17,7 @@ from callengine.ports import Opening, SttResult, SttSession, Usage
 from callengine.providers.deepgram_account import DeepgramFailures
 from callengine.providers.stt.deepgram_flux import DeepgramFlux
 from callengine.providers.stt.deepgram_flux_wire import FluxDialect
-from callengine.providers.stt.streaming import Finished, Whole
+from callengine.providers.stt.dialect import Finished, Whole
 from callengine.testing import CallLab
 from callengine.testing.vendors import in_memory, on_loopback
 from callengine.testing.vendors.deepgram import FakeDeepgram

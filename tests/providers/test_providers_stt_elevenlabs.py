@@ -15,8 +15,8 @@ from callengine import Agent
 from callengine.errors import ConfigurationError, ProviderError
 from callengine.ports import Parkable, Probed, SpeechToText, SttResult, Usage
 from callengine.providers.elevenlabs_account import ElevenLabsFailures
+from callengine.providers.stt.dialect import Finished, Words
 from callengine.providers.stt.elevenlabs import SILENT, ElevenLabs, ScribeDialect
-from callengine.providers.stt.streaming import Finished, Words
 from callengine.testing.vendors import in_memory, on_loopback
 from callengine.testing.vendors.elevenlabs import FakeElevenLabs
 from callengine.wire import open_wire

@@ -16,9 +16,9 @@ from callengine.audio.format import Pcm
 from callengine.brain.agent import Agent
 from callengine.errors import ConfigurationError, ProviderError
 from callengine.ports import Opening, SessionContext, SpeechToText, SttResult, SttSession, Usage
+from callengine.providers.stt.dialect import Finished, Words
 from callengine.providers.stt.openai import OpenAI
 from callengine.providers.stt.openai_wire import OpenAIDialect
-from callengine.providers.stt.streaming import Finished, Words
 from callengine.testing.lab import CallLab
 from callengine.testing.vendors import in_memory, on_loopback
 from callengine.testing.vendors.openai_audio import FakeOpenAIAudio

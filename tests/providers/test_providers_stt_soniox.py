@@ -11,8 +11,8 @@ from callengine import Agent
 from callengine.audio.format import TELEPHONE
 from callengine.errors import ConfigurationError, ProviderError
 from callengine.ports import Parkable, Probed, SpeechToText, SttResult, Usage
+from callengine.providers.stt.dialect import Finished, Whole
 from callengine.providers.stt.soniox import UNANSWERED, Soniox, TokenDialect
-from callengine.providers.stt.streaming import Finished, Whole
 from callengine.testing.vendors import in_memory, on_loopback
 from callengine.testing.vendors.soniox import FakeSoniox
 from callengine.wire import Failures, open_wire

@@ -13,9 +13,9 @@ from callengine import Agent
 from callengine.audio.format import TELEPHONE
 from callengine.errors import ConfigurationError, ProviderError
 from callengine.ports import Parkable, Probed, SpeechToText, SttResult, Usage
+from callengine.providers.stt.dialect import Finished, Whole
 from callengine.providers.stt.speechmatics import Speechmatics
 from callengine.providers.stt.speechmatics_wire import UNANSWERED, SpeechmaticsDialect, SpeechmaticsFailures
-from callengine.providers.stt.streaming import Finished, Whole
 from callengine.testing.vendors import in_memory, on_loopback
 from callengine.testing.vendors.speechmatics import FakeSpeechmatics
 from callengine.wire import open_socket, open_wire

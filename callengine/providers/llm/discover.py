@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
 
 import attrs
 import httpx
 import trio
 
-from callengine.errors import ConfigurationError
 from callengine.providers.llm.openai_compatible import OpenAICompatible
+from callengine.providers.llm.presets import WITH_KEYS, Ollama, OpenAI, key_variable, ollama_url
 from callengine.wire.network import tls_context
 
 LOCAL_PROBE_TIMEOUT = 0.3
@@ -40,37 +39,12 @@ class NotFound:
     message: str
 
 
-@attrs.frozen
-class _Vendor:
-    key: str
-    base_url: str
-    model: str
-    extra: Mapping[str, Any]
-
-
-# Models: fast ones, with reasoning off or low, because a caller waits for the first word. Origins: `gpt-6-luna` is in
-# the model list of the `openai` package 3.54.0 and takes effort "none" (developers.openai.com, its model page);
-# `openai/gpt-oss-20b` is the README example of the `groq` package 1.7.0, `gpt-oss-120b` that of `cerebras-cloud-sdk`
-# 1.91.0, and their request types state the efforts; OpenRouter lists OpenAI's models with the prefix `openai/` and
-# documents `reasoning.effort`. The URLs are the vendors' documented ones.
-_VENDORS = (
-    _Vendor("OPENAI_API_KEY", "https://api.openai.com/v1", "gpt-6-luna", {"reasoning_effort": "none"}),
-    _Vendor("GROQ_API_KEY", "https://api.groq.com/openai/v1", "openai/gpt-oss-20b", {"reasoning_effort": "low"}),
-    _Vendor(
-        "OPENROUTER_API_KEY",
-        "https://openrouter.ai/api/v1",
-        "openai/gpt-6-luna",
-        {"reasoning": {"effort": "none"}},
-    ),
-    _Vendor("CEREBRAS_API_KEY", "https://api.cerebras.ai/v1", "gpt-oss-120b", {"reasoning_effort": "low"}),
-)
-
 _NOT_FOR_TALK = re.compile(r"embed|rerank|\bbge\b|minilm|whisper|\bocr\b|guard|coder?\b|-base\b|math", re.IGNORECASE)
 """Names of models that cannot hold a conversation, or were not made for it."""
 
 _NOT_FOUND = (
     "no language model: name a server with CALLENGINE_LLM_URL (and CALLENGINE_LLM_MODEL, CALLENGINE_LLM_KEY), or set a "
-    "key (" + ", ".join(vendor.key for vendor in _VENDORS) + "), or run Ollama on this machine with a chat model "
+    "key (" + ", ".join(map(key_variable, WITH_KEYS)) + "), or run Ollama on this machine with a chat model "
     "(ollama pull llama3.2)"
 )
 
@@ -100,16 +74,15 @@ async def find_language_model(environ: Mapping[str, str], probe: Probe = get_jso
     url = environ.get("CALLENGINE_LLM_URL", "").strip()
     if url:
         return await _named("CALLENGINE_LLM_URL", url, environ.get("CALLENGINE_LLM_KEY"), model, probe)
-    for vendor in _VENDORS:
-        key = environ.get(vendor.key, "").strip()
+    for vendor in WITH_KEYS:
+        variable = key_variable(vendor)
+        key = environ.get(variable, "").strip()
         if not key:
             continue
-        if vendor.key == "OPENAI_API_KEY" and environ.get("OPENAI_BASE_URL", "").strip():
+        if vendor is OpenAI and environ.get("OPENAI_BASE_URL", "").strip():
             return await _named("OPENAI_BASE_URL", environ["OPENAI_BASE_URL"].strip(), key, model, probe)
-        # The extra settings fit the default model; another may refuse them.
-        extra = {} if model else vendor.extra
-        recipe = OpenAICompatible(vendor.base_url, model or vendor.model, key, extra=extra)
-        return Found(recipe, f"{recipe.name} ({vendor.key} is set)")
+        recipe = vendor(model, api_key=key) if model else vendor(api_key=key)
+        return Found(recipe, f"{recipe.name} ({variable} is set)")
     return await _ollama(environ.get("OLLAMA_HOST", ""), model, probe)
 
 
@@ -129,27 +102,8 @@ async def _ollama(host: str, model: str, probe: Probe) -> Found | NotFound:
     names = _names(await probe(f"{root}/api/tags", None, LOCAL_PROBE_TIMEOUT), "models", "name")
     if not names:
         return NotFound(_NOT_FOUND)
-    recipe = OpenAICompatible(f"{root}/v1", model or names[0])
+    recipe = Ollama(model or names[0], base_url=f"{root}/v1")
     return Found(recipe, f"{recipe.name} (Ollama answers at {root})")
-
-
-def ollama_url(host: str) -> str:
-    """The URL of the server that ``OLLAMA_HOST`` means; the variable is read as Ollama's own client reads it.
-
-    It may be empty, a host, ``host:port`` or a URL. The port is 11434 unless a URL's scheme implies another; an
-    address to listen on (0.0.0.0) becomes one to connect to.
-    """
-    host = host.strip().rstrip("/")
-    schemed = "://" in host
-    parts = urlsplit(host if schemed else f"http://{host}")
-    name = parts.hostname or "127.0.0.1"
-    if name in ("0.0.0.0", "::"):
-        name = "127.0.0.1"
-    try:
-        port = parts.port or ((443 if parts.scheme == "https" else 80) if schemed else 11434)
-    except ValueError:
-        raise ConfigurationError(f"OLLAMA_HOST is {host!r}: its port is not a number") from None
-    return f"{parts.scheme}://{f'[{name}]' if ':' in name else name}:{port}{parts.path}"
 
 
 def _names(answer: Any, field: str, name: str) -> list[str]:

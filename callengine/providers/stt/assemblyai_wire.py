@@ -13,7 +13,7 @@ from callengine.audio.format import AudioFormat, Pcm
 from callengine.errors import ProviderError, ProviderFault
 from callengine.ports import Usage
 from callengine.providers.lenient import as_list, as_object, as_text, is_amount, json_object
-from callengine.providers.stt.streaming import Finished, Heard, Sent, Words
+from callengine.providers.stt.dialect import Finished, Heard, Sent, Words
 from callengine.providers.stt.timeline import Timeline
 from callengine.wire import Failures
 

@@ -13,7 +13,7 @@ from callengine.audio.resample import Resampler
 from callengine.errors import ProviderFault
 from callengine.ports import Usage
 from callengine.providers.stt.azure_wire import binary_frame, parse, text_frame, wav_header
-from callengine.providers.stt.streaming import Finished, Heard, Reply, Sent, Words
+from callengine.providers.stt.dialect import Finished, Heard, Reply, Sent, Words
 from callengine.wire import Failures
 
 TICKS = 10_000_000

@@ -19,7 +19,8 @@ from callengine.providers.asking import with_query
 from callengine.providers.cartesia_account import CartesiaFailures
 from callengine.providers.fields import extra_field, key_field, positive, present, url_field
 from callengine.providers.lenient import json_object
-from callengine.providers.stt.streaming import Finished, Heard, Sent, Words, open_streaming
+from callengine.providers.stt.dialect import Finished, Heard, Sent, Words
+from callengine.providers.stt.streaming import open_streaming
 from callengine.wire import Wire
 
 KEEP_ALIVE = 15.0

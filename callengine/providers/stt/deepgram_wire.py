@@ -11,7 +11,7 @@ from callengine.audio.format import AudioFormat, Pcm
 from callengine.ports import Usage
 from callengine.providers.deepgram_account import DeepgramFailures
 from callengine.providers.lenient import as_list, as_object, as_text, is_amount, json_object
-from callengine.providers.stt.streaming import Finished, Heard, Sent, Words
+from callengine.providers.stt.dialect import Finished, Heard, Sent, Words
 from callengine.providers.stt.timeline import Timeline
 
 KEEP_ALIVE = 4.0

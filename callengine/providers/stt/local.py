@@ -13,7 +13,7 @@ import trio
 from callengine.audio.format import Pcm
 from callengine.audio.resample import Resampler
 from callengine.errors import ConfigurationError, ProviderError
-from callengine.ports import SessionContext, SttResult, SttSession
+from callengine.ports import SessionContext, SttResult, SttSession, Usage
 from callengine.providers.local.dictation import Utterance, decode
 from callengine.providers.local.language import check_language
 from callengine.providers.local.moonshine import MAX_SECONDS, SAMPLE_RATE, Moonshine
@@ -66,6 +66,8 @@ class LocalSpeechToText:
                 yield session
             except Exception as error:  # raised again below, so that the nursery does not wrap it in a group
                 failure = error
+            finally:
+                session.tell_use()
             nursery.cancel_scope.cancel()
         if failure is not None:
             raise failure
@@ -95,6 +97,7 @@ class _Session:
         self._recipe = recipe
         self._rate = context.sample_rate
         self._interim = context.interim
+        self._meter = context.meter
         self._nursery = nursery
         self._utterance: Utterance | None = None
         self._attempt: _Attempt | None = None
@@ -108,6 +111,7 @@ class _Session:
     async def start_utterance(self, utterance: int) -> None:
         """Begin afresh. An utterance that was not ended is forgotten, and gets no final."""
         self._cancel_attempt()
+        self.tell_use()
         self._utterance = Utterance(utterance)
         self._last_attempt = 0
         await trio.lowlevel.checkpoint()
@@ -137,6 +141,7 @@ class _Session:
             return
         if not self._covers(utterance):
             self._cancel_attempt()
+        self.tell_use()
         self._utterance = None
         self._attempt = None
         await self._ended_in.send(utterance)
@@ -146,6 +151,11 @@ class _Session:
         if isinstance(result, ProviderError):
             raise result
         return result
+
+    def tell_use(self) -> None:
+        """Tell what was heard of the present utterance, when nothing more of it will be."""
+        if self._utterance is not None and (heard := self._utterance.heard):
+            self._meter(Usage(provider="local", model="moonshine tiny-en", seconds=heard / self._rate))
 
     # --- decoding -----------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from callengine.audio.format import AudioFormat, Pcm
 from callengine.audio.resample import Resampler
 from callengine.ports import Usage
 from callengine.providers.lenient import as_object, as_text, compact, is_amount, json_object
-from callengine.providers.stt.streaming import Finished, Heard, Sent, Words
+from callengine.providers.stt.dialect import Finished, Heard, Sent, Words
 from callengine.wire import Failures
 
 FORMAT = AudioFormat("l16", 24000)

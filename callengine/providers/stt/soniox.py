@@ -18,7 +18,8 @@ from callengine.ports import Opening, SessionContext, SttSession, Usage
 from callengine.providers.asking import ask_free
 from callengine.providers.fields import extra_field, key_field, positive, present, url_field
 from callengine.providers.merging import merged
-from callengine.providers.stt.streaming import Finished, Heard, Sent, Whole, open_streaming
+from callengine.providers.stt.dialect import Finished, Heard, Sent, Whole
+from callengine.providers.stt.streaming import open_streaming
 from callengine.wire import Failures, Wire
 from callengine.wire.failures import retryable_status
 

@@ -11,7 +11,7 @@ from callengine.audio.convert import from_pcm
 from callengine.audio.format import AudioFormat, Pcm
 from callengine.errors import ProviderError, ProviderFault
 from callengine.ports import Usage
-from callengine.providers.stt.streaming import Finished, Heard, Sent, Whole
+from callengine.providers.stt.dialect import Finished, Heard, Sent, Whole
 from callengine.wire import Failures
 
 KEEP_ALIVE = 25.0

@@ -1,7 +1,7 @@
 """Recognisers behind a WebSocket: one driver, and a dialect for each vendor.
 
-A dialect is a vendor's protocol without I/O: what to send, and what the answers mean. The driver owns the connection,
-and makes of what a dialect hears exactly one final for each utterance.
+A dialect (`callengine.providers.stt.dialect`) is a vendor's protocol without I/O. The driver owns the connection, and
+makes of what a dialect hears exactly one final for each utterance.
 """
 
 from __future__ import annotations
@@ -9,121 +9,18 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import Protocol, TypeAlias
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Unpack
 
 import attrs
 import trio
 
 from callengine.audio.format import Pcm
-from callengine.cleanup import bounded_cleanup, single
-from callengine.errors import ProviderError
 from callengine.ports import HintKind, SessionContext, SttResult, Usage
-from callengine.wire import Failures, VendorSocket, open_socket, shared_wire
-
-Sent: TypeAlias = Sequence[str | bytes]
-"""Messages to send, in order."""
-
-
-@attrs.frozen
-class Words:
-    """Words of the caller: a segment that will not change any more (``final``), or how the rest sounds so far.
-
-    A final segment takes the place of what was interim, and is put behind the utterance's other final segments.
-    ``of`` says whose words they are, where the dialect knows: the utterances of a connection count from 0, in the order
-    of `Dialect.start`. Without it they are of the oldest one that has no final yet. So with `Whole` and `Finished`.
-    """
-
-    text: str
-    final: bool
-    of: int | None = None
-
-
-@attrs.frozen
-class Whole:
-    """How the whole utterance sounds so far, for vendors that send all of it every time, and what it may hint at."""
-
-    text: str
-    hint: HintKind | None = None
-    of: int | None = None
-
-
-@attrs.frozen
-class Finished:
-    """All that was sent up to the oldest utterance's end has been understood: its words are final.
-
-    ``hint`` is ``end`` where the vendor judged the caller's turn itself, before it was asked.
-    """
-
-    hint: HintKind | None = None
-    of: int | None = None
-
-
-@attrs.frozen
-class Reply:
-    """Messages that had to wait for the vendor's; they are sent before any that the dialect makes later."""
-
-    messages: Sent
-
-
-Heard: TypeAlias = Words | Whole | Finished | Usage | Reply
-
-
-class Dialect(Protocol):
-    """A vendor's protocol. Made anew for each connection; methods never block, and raise nothing but `ProviderError`.
-
-    `feed` never raises for a message that it does not know.
-    """
-
-    @property
-    def hears_pauses(self) -> bool:
-        """See `SttSession.hears_pauses`."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether audio may be sent: some vendors first answer what `opening` sent."""
-
-    @property
-    def keep_alive(self) -> float:
-        """Seconds without a message of ours after which `still_here` is sent; infinity: never."""
-
-    @property
-    def settle(self) -> float:
-        """Seconds after `end` (or after the last words since) in which `Finished` must have come: a vendor that has
-        nothing to finish may say nothing. Then the words that there are are final. Infinity: it always says so."""
-
-    def opening(self) -> Sent:
-        """What is sent first, once connected."""
-
-    def start(self) -> Sent:
-        """An utterance begins."""
-
-    def audio(self, pcm: Pcm) -> Sent:
-        """A block of it, at the context's sample rate."""
-
-    def pause(self) -> Sent:
-        """The caller fell silent for a moment."""
-
-    def end(self) -> Sent:
-        """The utterance is over: its final is wanted now."""
-
-    def still_here(self) -> Sent:
-        """Keep an idle connection; where nothing is returned, a ping does."""
-
-    def bye(self) -> Sent:
-        """Said before closing; its answer is not waited for."""
-
-    def cost(self, seconds: float) -> Usage | None:
-        """What an utterance of which ``seconds`` were sent has cost; None where `feed` tells it from the vendor's own
-        figures, or nothing is known of it."""
-
-    def feed(self, message: str | bytes) -> Sequence[Heard]:
-        """What a message of the vendor's means. Raises the `ProviderError` that it reports."""
-
-
-BYE = 0.1
-"""Seconds that the last messages of a session may take: less than a call's own clean-up."""
+from callengine.providers.conversing import Connecting, Sent, conversing
+from callengine.providers.stt.dialect import Dialect, Finished, Heard, Reply, Whole
+from callengine.wire import Failures, VendorSocket
 
 
 @attrs.define
@@ -296,40 +193,17 @@ async def open_streaming(
     url: str,
     failures: Failures,
     *,
-    headers: Mapping[str, str] | None = None,
-    subprotocols: Sequence[str] = (),
-    connect: float = 5.0,
     ahead: float = math.inf,
-    on_close: Callable[[int, str], ProviderError | None] | None = None,
+    **how: Unpack[Connecting],
 ) -> AsyncIterator[StreamingSession]:
-    """Connect, and speak this dialect. ``connect`` bounds the connection in seconds, and then the vendor's readiness.
-    ``ahead`` is how many seconds of audio may be sent faster than they were spoken, where the vendor has a limit.
+    """Connect, and speak this dialect. ``ahead`` is how many seconds of audio may be sent faster than they were spoken,
+    where the vendor has a limit.
 
     Raises `ProviderError`, also in the middle, where an idle connection cannot be kept.
     """
-    try:
-        async with (
-            shared_wire(context.wire) as wire,
-            open_socket(
-                wire, url, failures, headers=headers, subprotocols=subprotocols, timeout=connect, on_close=on_close
-            ) as socket,
-        ):
-            await socket.send_all(dialect.opening())
-            with trio.move_on_after(connect) as waited:
-                while not dialect.ready:
-                    dialect.feed(await socket.receive())
-            if waited.cancelled_caught:
-                raise failures.make(f"connected, but not ready within {connect:g} s")
-            session = StreamingSession(dialect, socket, context, ahead)
-            async with trio.open_nursery() as nursery:
-                if dialect.keep_alive < math.inf:
-                    nursery.start_soon(socket.keep_alive, dialect.keep_alive, dialect.still_here)
-                try:
-                    yield session
-                finally:
-                    session.close()
-                    with bounded_cleanup(BYE), suppress(ProviderError):
-                        await socket.send_all(dialect.bye())
-                    nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        raise single(group) from None
+    async with conversing(context, dialect, url, failures, **how) as (socket, _):
+        session = StreamingSession(dialect, socket, context, ahead)
+        try:
+            yield session
+        finally:
+            session.close()

@@ -15,9 +15,10 @@ from callengine.ports import Opening, SessionContext, TtsSession, Usage, WordTim
 from callengine.providers import cartesia_account
 from callengine.providers.asking import with_query
 from callengine.providers.cartesia_account import VERSION, CartesiaFailures
+from callengine.providers.conversing import Sent
 from callengine.providers.fields import extra_field, key_field, positive, present, url_field
 from callengine.providers.lenient import as_base64, as_list, as_object, compact, is_amount, json_object
-from callengine.providers.tts.contexts import Sent, Spoken, open_contexts
+from callengine.providers.tts.contexts import Spoken, open_contexts
 from callengine.wire import Wire
 
 VOICE = "f786b574-daa5-4673-aa0c-cbe3e8534c02"

@@ -5,22 +5,19 @@ Each sentence is a *context* of its own, so that audio of one that was cut is ne
 
 from __future__ import annotations
 
-import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Protocol, TypeAlias
+from typing import Protocol, Unpack
 
 import attrs
 import trio
 
 from callengine.audio.format import AudioFormat
-from callengine.cleanup import bounded_cleanup, single
+from callengine.cleanup import bounded_cleanup
 from callengine.errors import ProviderError
 from callengine.ports import SessionContext, SpeechChunk, Usage, WordTime
-from callengine.wire import Failures, VendorSocket, open_socket, shared_wire
-
-Sent: TypeAlias = Sequence[str | bytes]
-"""Messages to send, in order."""
+from callengine.providers.conversing import BYE, Connecting, Sent, Talk, conversing
+from callengine.wire import Failures, VendorSocket
 
 
 @attrs.frozen
@@ -38,40 +35,23 @@ class Spoken:
     failure: ProviderError | None = None
 
 
-class Dialect(Protocol):
-    """A vendor's protocol. Made anew for each connection; methods never block, and raise only `ProviderError`."""
+class Dialect(Talk, Protocol):
+    """A vendor's protocol."""
 
     @property
     def audio_format(self) -> AudioFormat:
         """Of all audio."""
 
     @property
-    def ready(self) -> bool:
-        """Whether text may be sent: some vendors first answer what `opening` sent."""
-
-    @property
-    def keep_alive(self) -> float:
-        """Seconds without a message of ours after which `still_here` is sent; infinity: never."""
-
-    @property
     def names_contexts(self) -> bool:
         """Whether the vendor's messages name their context. If not, nothing new may be begun before a context that was
         cut is over (`Spoken.done`): see `cancel`."""
-
-    def opening(self) -> Sent:
-        """What is sent first, once connected."""
 
     def begin(self, context: str, text: str) -> Sent:
         """Speak this, all of it, now."""
 
     def cancel(self, context: str) -> Sent:
         """It was cut: stop, where the vendor can. What still comes of it is dropped."""
-
-    def still_here(self) -> Sent:
-        """Keep an idle connection."""
-
-    def bye(self) -> Sent:
-        """Said before closing; its answer is not waited for."""
 
     def cost(self, text: str) -> Usage | None:
         """What speaking this text costs; None where `feed` tells it from the vendor's own figures."""
@@ -83,9 +63,6 @@ class Dialect(Protocol):
 
 QUEUE = 1024
 """Pieces of a context that may wait to be taken: minutes of audio. Then the vendor waits."""
-
-BYE = 0.1
-"""Seconds that the last messages of a session, or a cancellation, may take: less than a call's own clean-up."""
 
 CUT = 2.0
 """Seconds in which a vendor that does not name its contexts must have ended one that was cut."""
@@ -215,43 +192,13 @@ class _Chunks:
 
 @asynccontextmanager
 async def open_contexts(
-    context: SessionContext,
-    dialect: Dialect,
-    url: str,
-    failures: Failures,
-    *,
-    headers: Mapping[str, str] | None = None,
-    subprotocols: Sequence[str] = (),
-    connect: float = 5.0,
-    on_close: Callable[[int, str], ProviderError | None] | None = None,
+    context: SessionContext, dialect: Dialect, url: str, failures: Failures, **how: Unpack[Connecting]
 ) -> AsyncIterator[ContextSession]:
-    """Connect, and speak this dialect. ``connect`` bounds the connection in seconds, and then the vendor's readiness.
+    """Connect, and speak this dialect.
 
     Raises `ProviderError`, also in the middle, where the connection ends while nothing is being spoken.
     """
-    try:
-        async with (
-            shared_wire(context.wire) as wire,
-            open_socket(
-                wire, url, failures, headers=headers, subprotocols=subprotocols, timeout=connect, on_close=on_close
-            ) as socket,
-        ):
-            await socket.send_all(dialect.opening())
-            with trio.move_on_after(connect) as waited:
-                while not dialect.ready:
-                    dialect.feed(await socket.receive())
-            if waited.cancelled_caught:
-                raise failures.make(f"connected, but not ready within {connect:g} s")
-            session = ContextSession(dialect, socket, context, failures)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(session.read)
-                if dialect.keep_alive < math.inf:
-                    nursery.start_soon(socket.keep_alive, dialect.keep_alive, dialect.still_here)
-                try:
-                    yield session
-                finally:
-                    with bounded_cleanup(BYE), suppress(ProviderError):
-                        await socket.send_all(dialect.bye())
-                    nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        raise single(group) from None
+    async with conversing(context, dialect, url, failures, **how) as (socket, nursery):
+        session = ContextSession(dialect, socket, context, failures)
+        nursery.start_soon(session.read)
+        yield session

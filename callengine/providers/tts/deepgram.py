@@ -14,10 +14,11 @@ from callengine.errors import ConfigurationError
 from callengine.ports import Opening, SessionContext, TtsSession, Usage
 from callengine.providers import deepgram_account
 from callengine.providers.asking import with_query
+from callengine.providers.conversing import Sent
 from callengine.providers.deepgram_account import DeepgramFailures
 from callengine.providers.fields import extra_field, key_field, positive, present, url_field
 from callengine.providers.lenient import as_text, compact, json_object
-from callengine.providers.tts.contexts import Sent, Spoken, open_contexts
+from callengine.providers.tts.contexts import Spoken, open_contexts
 from callengine.wire import Wire
 
 PARKED = 60.0

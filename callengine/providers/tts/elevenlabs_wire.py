@@ -7,9 +7,10 @@ from typing import Any
 
 from callengine.audio.format import AudioFormat
 from callengine.ports import Usage, WordTime
+from callengine.providers.conversing import Sent
 from callengine.providers.elevenlabs_account import ElevenLabsFailures
 from callengine.providers.lenient import as_base64, as_list, as_object, compact, is_amount, json_object
-from callengine.providers.tts.contexts import Sent, Spoken
+from callengine.providers.tts.contexts import Spoken
 
 KEEP_ALIVE = 10.0
 """Seconds: the vendor closes a socket without any message after its ``inactivity_timeout``, which is 20 by default."""

@@ -12,8 +12,9 @@ import attrs
 from callengine.audio.format import AudioFormat, Encoding
 from callengine.errors import ProviderError
 from callengine.ports import Usage, WordTime
+from callengine.providers.conversing import Sent
 from callengine.providers.lenient import as_base64, as_list, as_object, as_text, compact, is_amount, json_object
-from callengine.providers.tts.contexts import Sent, Spoken
+from callengine.providers.tts.contexts import Spoken
 from callengine.wire import Failures
 
 LONGEST_TEXT = 1000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import attrs
@@ -10,7 +10,7 @@ import trio
 
 from callengine.audio.format import AudioFormat, Pcm
 from callengine.errors import ConfigurationError, ProviderError
-from callengine.ports import SessionContext, SpeechChunk, TtsSession
+from callengine.ports import SessionContext, SpeechChunk, TtsSession, Usage
 from callengine.providers.local.hibari import SAMPLE_RATE, HibariVoice
 from callengine.providers.local.language import check_language
 from callengine.providers.local.workers import Workers
@@ -41,11 +41,11 @@ class LocalTextToSpeech:
         Raises `ConfigurationError` for a language other than English.
         """
         check_language(context.language)
-        return self._session()
+        return self._session(context.meter)
 
     @asynccontextmanager
-    async def _session(self) -> AsyncIterator[TtsSession]:
-        yield _Session(self)
+    async def _session(self, meter: Callable[[Usage], None]) -> AsyncIterator[TtsSession]:
+        yield _Session(self, meter)
 
 
 @attrs.frozen(eq=False)
@@ -53,6 +53,7 @@ class _Session:
     """One call's synthesiser (see `TtsSession`): a chunk a sentence, each made in one job of a worker."""
 
     recipe: LocalTextToSpeech
+    meter: Callable[[Usage], None]
 
     @property
     def audio_format(self) -> AudioFormat:
@@ -60,6 +61,7 @@ class _Session:
 
     def synthesise(self, text: str) -> AbstractAsyncContextManager[AsyncIterator[SpeechChunk]]:
         """Speak ``text``, usually one sentence; of several, each is a chunk of its own. Raises `ProviderError`."""
+        self.meter(Usage(provider="local", model="hibari", characters=len(text)))
         return self._chunks(text)
 
     @trio.as_safe_channel

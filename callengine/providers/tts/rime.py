@@ -15,9 +15,10 @@ from callengine.audio.format import TELEPHONE, AudioFormat, Encoding
 from callengine.errors import ProviderError
 from callengine.ports import Opening, SessionContext, TtsSession, Usage, WordTime
 from callengine.providers.asking import with_query
+from callengine.providers.conversing import Sent
 from callengine.providers.fields import extra_field, key_field, positive, present, url_field
 from callengine.providers.lenient import as_base64, as_list, as_object, as_text, compact, is_amount, json_object
-from callengine.providers.tts.contexts import Sent, Spoken, open_contexts
+from callengine.providers.tts.contexts import Spoken, open_contexts
 from callengine.wire import Failures, Wire, open_socket
 
 PARKED = 300.0

@@ -16,7 +16,7 @@ from trio.testing import MemorySendStream, memory_stream_pair
 from callengine.cleanup import single
 from callengine.testing.vendors.base import Vendor
 from callengine.testing.vendors.serving import serve_stream
-from callengine.wire import Wire
+from callengine.wire import Wire, tls_context
 
 
 class Cable:
@@ -124,7 +124,7 @@ async def in_memory(*vendors: Vendor) -> AsyncIterator[Wire]:
     try:
         async with trio.open_nursery() as nursery:
             cable = Cable(nursery, vendors)
-            transport = httpx.AsyncHTTPTransport()
+            transport = httpx.AsyncHTTPTransport(verify=tls_context())  # its own would cost 30 ms, and is not used
             await transport._pool.aclose()
             transport._pool = httpcore.AsyncConnectionPool(
                 network_backend=_Backend(cable), max_connections=None, max_keepalive_connections=64
