@@ -31,6 +31,7 @@ from callengine.errors import (
     TransferFailed,
     WeightsError,
 )
+from callengine.factories import Sms, create_carrier, create_llm, create_sms, create_stt, create_tts
 from callengine.journal import JournalSettings
 from callengine.outbound.calls import OutboundCall
 from callengine.outbound.campaign import run_campaign
@@ -102,6 +103,7 @@ __all__ = [
     "SenderSettings",
     "SignalWire",
     "Slot",
+    "Sms",
     "StopWords",
     "Telnyx",
     "TransferFailed",
@@ -110,6 +112,11 @@ __all__ = [
     "Twilio",
     "VadSettings",
     "WeightsError",
+    "create_carrier",
+    "create_llm",
+    "create_sms",
+    "create_stt",
+    "create_tts",
     "phrases_for",
     "run_campaign",
     "running",

@@ -102,6 +102,14 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "The status is 1 only where something does not work.",
     )
     doctor.add_argument("--port", type=_port, default=8080, help="the port that shall be free (default: 8080)")
+    doctor.add_argument(
+        "--providers",
+        action="store_true",
+        help="check the vendors whose keys are set, and nothing else: each is asked at no cost, and timed",
+    )
+    doctor.add_argument(
+        "--provider", action="append", default=[], metavar="NAME", help="check this vendor; may be repeated"
+    )
     doctor.set_defaults(run=_doctor)
 
 
@@ -136,6 +144,10 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     one_blas_thread()
+    if options.providers or options.provider:
+        from callengine.cli.doctor_providers import doctor_providers
+
+        return doctor_providers(options.provider)
     from callengine.cli.doctor import doctor
 
     return doctor(port=options.port)

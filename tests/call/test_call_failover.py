@@ -344,7 +344,33 @@ async def test_a_model_slower_than_its_own_p95_is_raced(call_lab, other_llm, hed
     call_lab.assert_nothing_left()
 
 
-# --- the hook -------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("hedged", [("tts",), ()])
+async def test_a_voice_slower_than_its_own_p95_is_raced(call_lab, other_tts, hedged):
+    """Whoever loses is cancelled, and is heard of no more."""
+    sentences = " ".join(["Quite so."] * 20)
+    call_lab.llm.replies(sentences, "And this?")
+    program = agent(call_lab, tts=[call_lab.tts, other_tts], hedged=hedged)
+    async with call_lab.dial(program) as caller:
+        await caller.hears(GREETING)
+        await caller.says("Tell me more.")
+        await caller.hears("Quite so. " * 19 + "Quite so.", timeout=60)
+        await caller.waits(2)
+        call_lab.tts.first_audio = 3.0
+        await caller.says("And then?")
+        await caller.hears("And this?")
+    call = call_lab.call
+    ended = call.journal.of("turn.ended")[-1].t
+    raced = bool(hedged)
+    assert other_tts.spoken == ["And this?"] * raced
+    written = call_lab.llm.first_token + call_lab.llm.token_gap
+    voice = 0.1 + other_tts.first_audio if raced else 3.0
+    assert audible(call, -1) == pytest.approx(ended + written + voice, abs=0.03)
+    assert call.outcome.turns[-1].heard == "And this?"
+    call_lab.assert_nothing_left()
+    assert other_tts.streams == 0
+
+
+# --- the setting ----------------------------------------------------------------------------------------------------
 
 
 async def test_an_agent_takes_one_provider_or_several(call_lab, other_llm):

@@ -13,7 +13,7 @@ from language_talk import ASKED, TOOLS, ask, read, words
 from vendor_talk import Meter
 
 from callengine.errors import ProviderError
-from callengine.ports import LlmEvent, Message, TextDelta, ToolCall
+from callengine.ports import LlmEvent, Message, SessionContext, TextDelta, ToolCall
 from callengine.providers.llm.anthropic import Anthropic
 from callengine.providers.llm.anthropic_wire import AnthropicStream
 from callengine.providers.llm.tokens import Tokens
@@ -135,6 +135,23 @@ def test_the_request_has_its_instructions_apart_and_all_results_in_one_turn() ->
     ]
     assert [tool["name"] for tool in body["tools"]] == ["find_table", "opening_hours"]
     assert body["tools"][0]["input_schema"]["required"] == ["size"]
+
+
+async def test_a_history_with_calls_may_be_continued_without_tools(autojump_clock: trio.testing.MockClock) -> None:
+    """The vendor wants to know the tools that were called, and may call none of them again."""
+    history = [
+        Message("user", "Is there a table?"),
+        Message("assistant", "", (ToolCall("toolu_1", "find_table", "{}"),)),
+        Message("tool", "yes", tool_call_id="toolu_1"),
+    ]
+    body = Anthropic(api_key="k").body(history)
+    assert body["tool_choice"] == {"type": "none"}
+    assert [tool["name"] for tool in body["tools"]] == ["find_table"]
+    vendor = FakeAnthropic()
+    vendor.replies("There is.")
+    async with in_memory(vendor) as wire:
+        async with Anthropic(api_key=vendor.key).open(SessionContext("CA1", wire=wire)) as session:
+            assert words(await ask(session, history)) == "There is."
 
 
 def test_what_is_cached_is_a_setting() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import attrs
 import httpx
 
+from callengine.carriers.keys import FromEnvironment, empty_is_none
 from callengine.carriers.plivo import signature, webhooks, xml
 from callengine.carriers.plivo.rest import Account, PlivoControl
 from callengine.carriers.plivo.wire import CONTENT_TYPES, PlivoCodec
@@ -44,15 +44,6 @@ _MESSAGES = frozenset({"message", "message-status"})
 ContentType: TypeAlias = Literal["audio/x-mulaw;rate=8000", "audio/x-l16;rate=8000", "audio/x-l16;rate=16000"]
 
 
-def _from_environment(variable: str) -> Callable[[], str | None]:
-    return lambda: os.environ.get(variable)
-
-
-def _empty_is_none(value: str | None) -> str | None:
-    """Blanks around a setting are copied by mistake."""
-    return None if value is None else value.strip() or None
-
-
 def _api_url(url: str) -> str:
     return check_api_url(url, "Plivo(api_url=...)")
 
@@ -72,11 +63,9 @@ class Plivo:
     recordings are fetched (console, "Voice", "Other Settings").
     """
 
-    auth_id: str | None = attrs.field(factory=_from_environment(ID_VARIABLE), converter=_empty_is_none)
-    auth_token: str | None = attrs.field(
-        factory=_from_environment(TOKEN_VARIABLE), converter=_empty_is_none, repr=False
-    )
-    sender: str | None = attrs.field(factory=_from_environment(SENDER_VARIABLE), converter=_empty_is_none, repr=False)
+    auth_id: str | None = attrs.field(factory=FromEnvironment(ID_VARIABLE), converter=empty_is_none)
+    auth_token: str | None = attrs.field(factory=FromEnvironment(TOKEN_VARIABLE), converter=empty_is_none, repr=False)
+    sender: str | None = attrs.field(factory=FromEnvironment(SENDER_VARIABLE), converter=empty_is_none, repr=False)
     api_url: str = attrs.field(default="https://api.plivo.com", converter=_api_url)
     content_type: ContentType = "audio/x-mulaw;rate=8000"
     name: str = "plivo"

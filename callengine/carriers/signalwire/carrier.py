@@ -12,11 +12,11 @@ from collections.abc import Mapping
 import attrs
 import httpx
 
+from callengine.carriers.keys import FromEnvironment, empty_is_none
 from callengine.carriers.rest import check_api_url
 from callengine.carriers.signalwire.wire import SignalWireCodec
 from callengine.carriers.twilio import signature
 from callengine.carriers.twilio.answers import answer
-from callengine.carriers.twilio.carrier import empty_is_none, from_environment
 from callengine.carriers.twilio.dialect import WEBHOOKS, Dialect
 from callengine.carriers.twilio.rest import TwilioControl
 from callengine.carriers.twilio.webhooks import read_webhook
@@ -59,13 +59,13 @@ class SignalWire:
     """
 
     signing_key: str | None = attrs.field(
-        factory=from_environment("SIGNALWIRE_SIGNING_KEY"), converter=empty_is_none, repr=False
+        factory=FromEnvironment("SIGNALWIRE_SIGNING_KEY"), converter=empty_is_none, repr=False
     )
-    space: str | None = attrs.field(factory=from_environment("SIGNALWIRE_SPACE"), converter=_space_url)
-    project: str | None = attrs.field(factory=from_environment("SIGNALWIRE_PROJECT_ID"), converter=empty_is_none)
-    token: str | None = attrs.field(factory=from_environment("SIGNALWIRE_TOKEN"), converter=empty_is_none, repr=False)
+    space: str | None = attrs.field(factory=FromEnvironment("SIGNALWIRE_SPACE"), converter=_space_url)
+    project: str | None = attrs.field(factory=FromEnvironment("SIGNALWIRE_PROJECT_ID"), converter=empty_is_none)
+    token: str | None = attrs.field(factory=FromEnvironment("SIGNALWIRE_TOKEN"), converter=empty_is_none, repr=False)
     sender: str | None = attrs.field(
-        factory=from_environment("SIGNALWIRE_PHONE_NUMBER"), converter=empty_is_none, repr=False
+        factory=FromEnvironment("SIGNALWIRE_PHONE_NUMBER"), converter=empty_is_none, repr=False
     )
     name: str = "signalwire"
     tracks: tuple[str, ...] = ("inbound",)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import attrs
 
+from callengine.carriers.keys import FromEnvironment, empty_is_none
 from callengine.carriers.rest import Rest, check_api_url
 from callengine.carriers.telnyx import signature
 from callengine.carriers.telnyx.audio import FORMATS, ByteOrder, Codec
@@ -44,16 +44,6 @@ CAPABILITIES = Capabilities(
     messages=True,
     numbers=True,
 )
-
-
-def _from_environment(variable: str) -> Callable[[], str | None]:
-    """A setting's default: what the environment says when the recipe is made."""
-    return lambda: os.environ.get(variable)
-
-
-def _empty_is_none(value: str | None) -> str | None:
-    """Empty settings are those that are not there; blanks around others are copied by mistake."""
-    return None if value is None else value.strip() or None
 
 
 def _api_url(url: str) -> str:
@@ -96,11 +86,11 @@ class Telnyx:
     ``language`` are those in which Telnyx speaks to callers who are refused with words.
     """
 
-    api_key: str | None = attrs.field(factory=_from_environment(API_KEY_VARIABLE), converter=_empty_is_none, repr=False)
-    public_key: str | None = attrs.field(factory=_from_environment(PUBLIC_KEY_VARIABLE), converter=_empty_is_none)
-    connection_id: str | None = attrs.field(factory=_from_environment(CONNECTION_VARIABLE), converter=_empty_is_none)
-    sender: str | None = attrs.field(factory=_from_environment(NUMBER_VARIABLE), converter=_empty_is_none, repr=False)
-    messaging_profile_id: str | None = attrs.field(default=None, converter=_empty_is_none)
+    api_key: str | None = attrs.field(factory=FromEnvironment(API_KEY_VARIABLE), converter=empty_is_none, repr=False)
+    public_key: str | None = attrs.field(factory=FromEnvironment(PUBLIC_KEY_VARIABLE), converter=empty_is_none)
+    connection_id: str | None = attrs.field(factory=FromEnvironment(CONNECTION_VARIABLE), converter=empty_is_none)
+    sender: str | None = attrs.field(factory=FromEnvironment(NUMBER_VARIABLE), converter=empty_is_none, repr=False)
+    messaging_profile_id: str | None = attrs.field(default=None, converter=empty_is_none)
     api_url: str = attrs.field(default=API_URL, kw_only=True, converter=_api_url)
     stream_codec: Codec = attrs.field(default="PCMU", kw_only=True, validator=_one_of(Codec))
     target_legs: TargetLegs = attrs.field(default="self", kw_only=True, validator=_one_of(TargetLegs))

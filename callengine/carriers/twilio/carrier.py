@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import attrs
 import httpx
 
+from callengine.carriers.keys import FromEnvironment, empty_is_none
 from callengine.carriers.rest import check_api_url
 from callengine.carriers.twilio import signature
 from callengine.carriers.twilio.answers import answer
@@ -24,16 +24,6 @@ API_URL = "https://api.twilio.com"
 """Twilio's first region, US1. Others: https://www.twilio.com/docs/global-infrastructure/using-the-twilio-rest-api-in-a-non-us-region."""
 
 _ACCOUNT = re.compile(r"AC[0-9a-fA-F]{32}")
-
-
-def from_environment(variable: str) -> Callable[[], str | None]:
-    """A setting's default: what the environment says when the recipe is made."""
-    return lambda: os.environ.get(variable)
-
-
-def empty_is_none(value: str | None) -> str | None:
-    """Empty settings are those that are not there; blanks around others are copied by mistake."""
-    return None if value is None else value.strip() or None
 
 
 def _api_url(url: str) -> str:
@@ -53,15 +43,15 @@ class Twilio:
     """
 
     auth_token: str | None = attrs.field(
-        factory=from_environment(AUTH_TOKEN_VARIABLE), converter=empty_is_none, repr=False
+        factory=FromEnvironment(AUTH_TOKEN_VARIABLE), converter=empty_is_none, repr=False
     )
-    account_sid: str | None = attrs.field(factory=from_environment("TWILIO_ACCOUNT_SID"), converter=empty_is_none)
-    api_key: str | None = attrs.field(factory=from_environment("TWILIO_API_KEY"), converter=empty_is_none, repr=False)
+    account_sid: str | None = attrs.field(factory=FromEnvironment("TWILIO_ACCOUNT_SID"), converter=empty_is_none)
+    api_key: str | None = attrs.field(factory=FromEnvironment("TWILIO_API_KEY"), converter=empty_is_none, repr=False)
     api_secret: str | None = attrs.field(
-        factory=from_environment("TWILIO_API_SECRET"), converter=empty_is_none, repr=False
+        factory=FromEnvironment("TWILIO_API_SECRET"), converter=empty_is_none, repr=False
     )
     sender: str | None = attrs.field(
-        factory=from_environment("TWILIO_PHONE_NUMBER"), converter=empty_is_none, repr=False
+        factory=FromEnvironment("TWILIO_PHONE_NUMBER"), converter=empty_is_none, repr=False
     )
     api_url: str = attrs.field(default=API_URL, converter=_api_url)
     name: str = "twilio"

@@ -77,9 +77,13 @@ class Anthropic(HttpModel):
                 {"name": tool.name, "description": tool.description, "input_schema": dict(tool.parameters)}
                 for tool in tools
             ]
+        elif called := sorted({call.name for message in messages for call in message.tool_calls}):
+            # Calls that stand in the history are refused where no tool is declared: declare them, and allow none.
+            body["tools"] = [{"name": name, "input_schema": {"type": "object"}} for name in called]
+            body["tool_choice"] = {"type": "none"}
         if system:
             body["system"] = [{"type": "text", "text": system}]
-        if self.cache is not None and (system or tools):
+        if self.cache is not None and (system or "tools" in body):
             # A mark covers all that stands before it, and the tools stand before the instructions.
             body["system" if system else "tools"][-1]["cache_control"] = {"type": "ephemeral", "ttl": self.cache}
         return body

@@ -79,6 +79,8 @@ class FakeAnthropic(FakeLanguageModel):
         if body.get("stream") is not True:
             yield "stream is not true"
         yield from names_of_tools(body.get("tools", []), "input_schema")
+        if not body.get("tools") and '"type": "tool_use"' in json.dumps(body.get("messages")):
+            yield "Requests which include `tool_use` or `tool_result` blocks must define tools."
         marks = json.dumps(body).count('"cache_control"')
         if marks > 4:
             yield f"A maximum of 4 blocks with cache_control may be provided. Found {marks}."
