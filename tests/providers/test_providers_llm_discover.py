@@ -57,6 +57,8 @@ async def find(environ: dict[str, str], network: Network | None = None) -> Found
         ("OPENROUTER_API_KEY", "https://openrouter.ai/api/v1", "openai/gpt-6-luna"),
         ("CEREBRAS_API_KEY", "https://api.cerebras.ai/v1", "gpt-oss-120b"),
         ("TOGETHER_API_KEY", "https://api.together.ai/v1", "openai/gpt-oss-20b"),
+        ("ANTHROPIC_API_KEY", "https://api.anthropic.com", "claude-haiku-5-5"),
+        ("GEMINI_API_KEY", "https://generativelanguage.googleapis.com", "gemini-3.8-flash"),
     ],
 )
 async def test_a_vendors_key_is_enough_and_nobody_is_asked(variable: str, base_url: str, model: str) -> None:
@@ -64,7 +66,8 @@ async def test_a_vendors_key_is_enough_and_nobody_is_asked(variable: str, base_u
     found = await find({variable: KEY}, network)
     assert isinstance(found, Found)
     assert (found.recipe.base_url, found.recipe.model, found.recipe.api_key) == (base_url, model, KEY)
-    assert "effort" in str(found.recipe.body([]))  # reasoning off or low: somebody is waiting on the line
+    body = str(found.recipe.body([])).lower()
+    assert "effort" in body or "thinking" in body  # reasoning off or low: somebody is waiting on the line
     assert variable in found.how
     assert KEY not in found.how
     assert "\n" not in found.how
@@ -131,6 +134,8 @@ async def test_without_any_the_message_names_the_three_ways(tags: Any) -> None:
         "OPENROUTER_API_KEY",
         "CEREBRAS_API_KEY",
         "TOGETHER_API_KEY",
+        "ANTHROPIC_API_KEY",
+        "GEMINI_API_KEY",
         "Ollama",
     ):
         assert way in missing.message

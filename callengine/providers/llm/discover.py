@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
 from typing import Any, TypeAlias
 
 import attrs
 import httpx
 import trio
 
+from callengine.providers.llm.http_model import HttpModel
 from callengine.providers.llm.openai_compatible import OpenAICompatible
-from callengine.providers.llm.presets import WITH_KEYS, Ollama, OpenAI, key_variable, ollama_url
+from callengine.providers.llm.presets import WITH_KEYS, Ollama, key_variable, ollama_url
 from callengine.wire.network import tls_context
 
 LOCAL_PROBE_TIMEOUT = 0.3
@@ -28,7 +30,7 @@ Probe: TypeAlias = Callable[[str, str | None, float], Awaitable[Any]]
 class Found:
     """A language model, as a recipe. ``how`` is one line for the log, without the key."""
 
-    recipe: OpenAICompatible
+    recipe: HttpModel
     how: str
 
 
@@ -42,9 +44,16 @@ class NotFound:
 _NOT_FOR_TALK = re.compile(r"embed|rerank|\bbge\b|minilm|whisper|\bocr\b|guard|coder?\b|-base\b|math", re.IGNORECASE)
 """Names of models that cannot hold a conversation, or were not made for it."""
 
+_KEYS: Mapping[str, str] = {key_variable(vendor): vendor.__name__ for vendor in WITH_KEYS} | {
+    "ANTHROPIC_API_KEY": "Anthropic",
+    "GEMINI_API_KEY": "Gemini",
+}
+"""By the variable of its key, the recipe of each vendor; those that speak protocols of their own are imported when they
+are needed."""
+
 _NOT_FOUND = (
     "no language model: name a server with CALLENGINE_LLM_URL (and CALLENGINE_LLM_MODEL, CALLENGINE_LLM_KEY), or set a "
-    "key (" + ", ".join(map(key_variable, WITH_KEYS)) + "), or run Ollama on this machine with a chat model "
+    "key (" + ", ".join(_KEYS) + "), or run Ollama on this machine with a chat model "
     "(ollama pull llama3.2)"
 )
 
@@ -74,13 +83,13 @@ async def find_language_model(environ: Mapping[str, str], probe: Probe = get_jso
     url = environ.get("CALLENGINE_LLM_URL", "").strip()
     if url:
         return await _named("CALLENGINE_LLM_URL", url, environ.get("CALLENGINE_LLM_KEY"), model, probe)
-    for vendor in WITH_KEYS:
-        variable = key_variable(vendor)
+    for variable, name in _KEYS.items():
         key = environ.get(variable, "").strip()
         if not key:
             continue
-        if vendor is OpenAI and environ.get("OPENAI_BASE_URL", "").strip():
+        if name == "OpenAI" and environ.get("OPENAI_BASE_URL", "").strip():
             return await _named("OPENAI_BASE_URL", environ["OPENAI_BASE_URL"].strip(), key, model, probe)
+        vendor = getattr(import_module("callengine.providers.llm"), name)
         recipe = vendor(model, api_key=key) if model else vendor(api_key=key)
         return Found(recipe, f"{recipe.name} ({variable} is set)")
     return await _ollama(environ.get("OLLAMA_HOST", ""), model, probe)
