@@ -39,7 +39,8 @@ stands what is not in every record of the kind:
 ``reply.text``         turn, utterance, text (a sentence that is to be said)
 ``reply.audio``        turn, utterance (first synthesised audio arrived)
 ``reply.audible``      utterance (first audio left for the carrier)
-``reply.budget``       turn, utterance, seconds (that its first audio might take), spent (seconds, by who was waited for)
+``reply.budget``       turn, utterance, seconds (that its first audio might take), spent (seconds, by who was waited
+                       for)
 ``reply.ducked``       utterance (from here on more quiet)
 ``reply.paused``       utterance, position (samples of it that had been heard, by marks and clock); with a
                        ``clear.sent`` where anything of it was on the line
@@ -62,9 +63,12 @@ stands what is not in every record of the kind:
 ``provider.ready``     role, provider
 ``provider.ended``     role, provider, message (a session came to its ordinary end; another one is opened)
 ``provider.switched``  role, provider (which the call is with from here on), before
-``usage``              turn (the newest when it became known), role, provider, model, of its figures those that are not
-                       0 (see `callengine.ports.Usage`): input_tokens, cached_tokens, cache_write_tokens, output_tokens,
-                       reasoning_tokens, characters, seconds; estimated (true; where the vendor does not tell)
+``usage``              turn (the newest when it became known, or the one that a guess is about), role, provider; model,
+                       input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, characters,
+                       seconds, estimated (figures that are nothing are left out)
+``usage.wasted``       turn, role, provider (of what has a ``usage`` already: this was for nothing); model,
+                       input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, characters,
+                       seconds, estimated
 ``media.bad``          problem, detail (the first twenty of a kind; all are counted in the outcome)
 ``call.ended``         ended_by, reason
 ====================== =============================================================================================
@@ -80,7 +84,7 @@ What is decided:
 - of keys: ``begin the entry again``; of the line: ``echo``; of a dialogue: ``flow``;
 - of the leg: ``hang up``, ``close the socket``, ``dismiss the program``;
 - where something fails: ``apologise``, ``end the reply``, ``end without a word``, ``ask the other strategies``,
-  ``go on without the turn detector``, ``go on without the denoiser``.
+  ``go on without the turn detector``, ``go on without the denoiser``, ``go on without echo cancellation``.
 """
 
 from __future__ import annotations
@@ -102,6 +106,10 @@ VERSION = 1
 
 FACTS_KEPT = 10_000
 """Records kept in memory for one call: hours of lively talk; the oldest go first, and are counted."""
+
+BILLS = ("usage", "usage.wasted")
+"""Kinds that money is counted by. They are kept apart, so that nothing pushes them out but a call of thousands of
+turns."""
 
 AUDIO = ("media.received", "vad.probability")
 """Kinds that only a file is for."""
@@ -160,6 +168,7 @@ class Journal:
         """Records that the memory's bound pushed out, but for traffic."""
         self._facts: deque[tuple[int, Record]] = deque(maxlen=FACTS_KEPT)
         self._traffic: deque[tuple[int, Record]] = deque(maxlen=TRAFFIC_KEPT)
+        self._bills: deque[tuple[int, Record]] = deque(maxlen=FACTS_KEPT)
         self._written = 0
         self._watchers = tuple(watchers)
 
@@ -169,6 +178,9 @@ class Journal:
         self._written += 1
         if kind in TRAFFIC:
             self._traffic.append((self._written, record))
+        elif kind in BILLS:
+            self.dropped += len(self._bills) == FACTS_KEPT
+            self._bills.append((self._written, record))
         elif kind not in AUDIO:
             self.dropped += len(self._facts) == FACTS_KEPT
             self._facts.append((self._written, record))
@@ -181,7 +193,7 @@ class Journal:
 
     def __iter__(self) -> Iterator[Record]:
         """The records in memory, in the order in which they were written."""
-        return iter([record for _, record in merge(self._facts, self._traffic, key=itemgetter(0))])
+        return iter([record for _, record in merge(self._facts, self._traffic, self._bills, key=itemgetter(0))])
 
     def of(self, *kinds: str) -> list[Record]:
         """The records of these kinds, in order."""

@@ -17,6 +17,7 @@ from benchmarks.machine import cores, describe, pin
 from benchmarks.micro.audio import g711, resampler, ring
 from benchmarks.micro.clocks import journal, pacing
 from benchmarks.micro.codec import codec
+from benchmarks.micro.denoise import denoise
 from benchmarks.micro.echo import echo
 from benchmarks.micro.lab import lab
 from benchmarks.micro.sockets import media_socket
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[], list[Row]]]] = {
     "resampler": ("Resampler", resampler),
     "g711": ("G.711", g711),
     "echo": ("Echo canceller, per second of a call", echo),
+    "denoise": ("Noise suppressor, per second of a call", denoise),
     "ring": ("Audio ring", ring),
     "pacing": ("Pacing", pacing),
     "journal": ("Journal", journal),

@@ -97,9 +97,9 @@ class Agent:
     echo_canceller: EchoCanceller | None = None
     denoiser: Denoiser | None = None
     """Noise suppression behind echo cancellation, such as ``WebRtcDenoiser()``: everything that listens (VAD,
-    recognisers, turn detector) hears the caller through it; a recording has the line as it was. None, unless the
-    callers' noise is known to be the trouble: recognisers understand the noise better than what is left of a voice.
-    One that fails is switched off for that call, and the journal says so."""
+    recognisers, turn detector) hears the caller through it; a recording has the line as it was. It helps with loud,
+    steady noise alone, and does harm where other people talk, so there is none unless you name it. One that fails is
+    switched off for that call, and the journal says so."""
     thinking: tuple[str | Clip, ...] = ("One moment, please.", "I'm still on it, one moment.")
     """Fillers while a reply takes long, lines or sounds, one after the other and then the last one again; what is left
     of one is dropped when the reply comes. Empty for none."""

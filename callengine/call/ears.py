@@ -1,9 +1,11 @@
-"""What the VAD and the recogniser hear: the caller's line, with the agent's echo taken out of it when that is on.
+"""What the VAD and the recogniser hear: the caller's line, without the agent's echo, and without noise, where these
+are taken out of it.
 
 Echo cancellation costs three times the rest of a call, and on a line without an echo it takes away some of a caller who
 talks over the agent. So ``auto`` finds out what line it is: until it knows, it cancels while the agent is audible and a
 tail after that; on a line with an echo throughout; on one without not at all. It keeps looking, as callers change from
-the handset to the loudspeaker. A recording keeps the line as it was.
+the handset to the loudspeaker. Noise suppression stands behind that, and runs all the time: it has to know the noise
+before somebody speaks. A recording keeps the line as it was.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from callengine.audio.convert import from_pcm, to_pcm
 from callengine.audio.format import AudioFormat, Pcm
 from callengine.audio.likeness import likeness
 from callengine.audio.ring import AudioRing
+from callengine.call.denoising import Denoising
 from callengine.journal import Journal
 from callengine.ports import EchoSession
 from callengine.services.vad_bank import VadRow
@@ -136,6 +139,7 @@ class Ears:
         *,
         echo: EchoSession | None,
         aec: Aec,
+        denoising: Denoising,
         audible_until: Callable[[], float],
         on_heard: Callable[[], None],
     ) -> None:
@@ -145,6 +149,7 @@ class Ears:
         self._journal = journal
         self._echo = echo if aec != "off" else None
         self._always = aec == "on"
+        self._denoising = denoising
         self._audible_until = audible_until
         self._on_heard = on_heard
         self._step = audio_format.sample_rate // 50
@@ -165,7 +170,7 @@ class Ears:
 
     def hear(self, audio: bytes) -> None:
         """The caller's next audio, of any length."""
-        if self._echo is None:
+        if self._echo is None and not self._denoising.on and not self._waiting:
             self._take(audio)
         else:
             self._waiting += audio
@@ -178,11 +183,10 @@ class Ears:
 
     def _hear_frame(self, frame: bytes, now: float) -> None:
         agent_sounds = now < self._audible_until() + TAIL
-        if not agent_sounds and not self._always and not self._finder.has_echo:
-            self._take(frame)
+        if self._echo is None or not (agent_sounds or self._always or self._finder.has_echo):
+            self._pass_on(frame)
             return
         assert self.far_end is not None
-        assert self._echo is not None
         near = to_pcm(frame, self._format.encoding)
         far = self.far_end.frame(now - self._step / self._format.sample_rate, self._step)
         alike = self._finder.take(near, far) if agent_sounds else None
@@ -192,11 +196,20 @@ class Ears:
             if self._finder.has_echo:
                 self._settled_at = now + SETTLE
         if not self._always and self._finder.has_echo is False:
-            self._take(frame)
+            self._pass_on(frame)
         else:
-            cleaned = self._echo.process(near, far)
+            cleaned = self._denoising.clean(self._echo.process(near, far))
             self._ring.append(from_pcm(cleaned, self._format.encoding))
             self._row.push_pcm(np.zeros_like(cleaned) if now < self._settled_at else cleaned)
+
+    def _pass_on(self, frame: bytes) -> None:
+        """A frame without an echo, or with one that stays."""
+        if self._denoising.on:
+            cleaned = self._denoising.clean(to_pcm(frame, self._format.encoding))
+            self._ring.append(from_pcm(cleaned, self._format.encoding))
+            self._row.push_pcm(cleaned)
+        else:
+            self._take(frame)
 
     def _take(self, audio: bytes) -> None:
         self._ring.append(audio)

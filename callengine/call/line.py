@@ -26,6 +26,7 @@ from callengine.call.ears import Ears
 from callengine.call.held import Opened, open_fresh
 from callengine.call.llm import Writer
 from callengine.call.parts import CallSetup, Connection
+from callengine.call.purse import metered
 from callengine.call.reader import Reader
 from callengine.call.reply import Speaker
 from callengine.call.sender import Sender
@@ -36,11 +37,11 @@ from callengine.call.turn_detection import TurnWatch
 from callengine.call.vad import VoiceWatch
 from callengine.call.writing import Thinking
 from callengine.cleanup import bounded_cleanup
-from callengine.errors import CallEngineError, SocketClosed
+from callengine.errors import AudioError, CallEngineError, SocketClosed
 from callengine.events import Fact
 from callengine.journal import Journal
 from callengine.outcome import EndedBy
-from callengine.ports import CarrierCodec, KeyCodec, ProviderRole, SessionContext, SpeechToText, Usage
+from callengine.ports import CarrierCodec, EchoSession, KeyCodec, ProviderRole, SessionContext, SpeechToText
 from callengine.services.vad_bank import VadRow
 from callengine.turns.digits import DigitCollector
 from callengine.turns.patience import Patience
@@ -129,7 +130,8 @@ class Line:
         )
         if agent.on_session is not None:
             context = attrs.evolve(context, opening=agent.on_session)
-        hears, speaks, writes = (self._metered(context, role) for role in ("stt", "tts", "llm"))
+        roles: tuple[ProviderRole, ...] = ("stt", "tts", "llm")
+        hears, speaks, writes = (metered(context, role, self._journal, lambda: self.conductor.turn) for role in roles)
         self._transcriber = self._listening(parts.stt, hears, self._post, opened)
         self._listener: Listener = self._transcriber
         self._second = None
@@ -183,15 +185,6 @@ class Line:
             opened=opened,
         )
 
-    def _metered(self, context: SessionContext, role: ProviderRole) -> SessionContext:
-        """What its sessions cost is written down for this role, and for the turn in which it becomes known."""
-
-        def meter(usage: Usage) -> None:
-            figures = attrs.asdict(usage, filter=lambda _, value: bool(value))
-            self._journal.note("usage", turn=self.conductor.turn, role=role, **figures)
-
-        return attrs.evolve(context, meter=meter)
-
     @property
     def _opened(self) -> Opened:
         """How sessions are opened: what was opened while the phone rang is taken over."""
@@ -239,9 +232,7 @@ class Line:
             on_fault=lambda error: self._owner.failed("vad", error),
             sample_rate=self.audio_format.sample_rate,
         ) as self._row:
-            echo = (
-                None if self._setup.parts.echo is None else self._setup.parts.echo.open(self.audio_format.sample_rate)
-            )
+            echo = self._open_echo()
             ears = Ears(
                 self.audio_format,
                 self._ring,
@@ -271,6 +262,17 @@ class Line:
             if self._turn_watch is not None:
                 children["turn_detection"] = self._turn_watch.run
             yield children
+
+    def _open_echo(self) -> EchoSession | None:
+        """A canceller for this line; none where it cannot do the line's rate, unless the agent insists."""
+        parts = self._setup.parts
+        try:
+            return None if parts.echo is None else parts.echo.open(self.audio_format.sample_rate)
+        except AudioError as error:
+            if self._setup.agent.aec == "on":
+                raise
+            self._journal.note("decision", what="go on without echo cancellation", reason=str(error))
+            return None
 
     def _faint_counts(self) -> bool:
         """Whether a faint sound may be the caller who interrupts: it is no echo, and pauses the agent at most."""

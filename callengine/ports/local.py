@@ -58,10 +58,15 @@ class DenoiserSession(Protocol):
     """One call's noise suppression."""
 
     def process(self, audio: Pcm) -> Pcm:
-        """The same frame (20 ms) with less noise in it; of the same length."""
+        """The same frame (20 ms) with less noise in it: as many samples of int16, late by one frame at most.
+
+        Called in the call's own reader for each frame, so it must be quick. ``audio`` is not to be changed in place. A
+        session that raises, or returns another shape, is switched off for the rest of its call.
+        """
 
 
 class Denoiser(Protocol):
     """A noise suppressor's recipe. What the VAD and the recogniser hear has gone through it; a recording has not."""
 
-    def open(self, sample_rate: int) -> DenoiserSession: ...
+    def open(self, sample_rate: int) -> DenoiserSession:
+        """A session for one call, which shares no state with another's. Raises where it does not work at this rate."""

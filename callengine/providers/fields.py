@@ -18,6 +18,10 @@ VARIABLE = "variable"
 OTHERS, OPTIONAL = "others", "optional"
 """In a key's metadata: variables that it may be in instead, and whether it may be missing."""
 
+PATIENCE = 30.0
+"""Seconds that an answer, and then more of it, may take where nobody else has a limit. A call has its own, which are
+shorter: `CallSettings.reply_budget`, ``text_stall``, ``audio_stall``."""
+
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 

@@ -13,6 +13,7 @@ from callengine import Agent, Clip
 from callengine.audio.convert import from_pcm, to_pcm
 from callengine.audio.wav import read_wav
 from callengine.testing.caller import recording
+from callengine.testing.carrier import CarrierSettings
 from callengine.turns.confirmation import MinWords
 from callengine.turns.settings import Interruption, TurnSettings
 
@@ -258,3 +259,17 @@ async def test_ten_seconds_of_a_voice_over_an_uninterruptible_reply_reach_the_re
     audible = [frame for frame in frames if np.abs(to_pcm(frame, "mulaw")).max() > 500]
     assert len(audible) > 400
     assert [index for index, frame in enumerate(audible) if frame not in line] == []
+
+
+@pytest.mark.parametrize(("aec", "ends"), [("auto", "caller"), ("on", "failed")])
+async def test_a_line_at_a_rate_that_the_canceller_cannot_do_is_not_lost(call_lab, aec, ends):
+    """Given a channel at 48 kHz, the call goes on without cancellation, unless the agent insists on it."""
+    agent = Agent(prompt="x", greeting="Hello there.", aec=aec, stt=call_lab.stt, llm=call_lab.llm, tts=call_lab.tts)
+    line = CarrierSettings(kind="audiosocket", options={"rate": 48000})
+    async with call_lab.dial(agent, real={"aec"}, carrier=line) as caller:
+        await caller.waits(3)
+    outcome = call_lab.call.outcome
+    assert outcome.ended_by == ends
+    said = [r.data["what"] for r in call_lab.call.journal.of("decision")]
+    assert ("go on without echo cancellation" in said) == (aec == "auto")
+    assert [turn.complete for turn in outcome.turns] == [True] * (aec == "auto")

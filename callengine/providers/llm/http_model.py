@@ -13,12 +13,15 @@ import httpx
 
 from callengine.errors import ProviderError
 from callengine.ports import LlmEvent, Message, Opening, SessionContext, ToolSpec
-from callengine.providers.fields import NOTHING, positive
+from callengine.providers.fields import NOTHING, PATIENCE, positive
 from callengine.providers.llm.conversation import merged
 from callengine.providers.llm.http_stream import Bounds, ReplyReader, ReplyStream
 from callengine.providers.llm.tokens import Bill, Tokens
 from callengine.wire import Failures, Patience, StreamedBody, Wire, asked, shared_wire, tls_context
 from callengine.wire.http import error_body
+
+ASKING = 10.0
+"""Seconds that a request which costs nothing may take."""
 
 
 @attrs.frozen
@@ -41,10 +44,10 @@ class HttpModel(abc.ABC):
 
     connect: float = attrs.field(default=5.0, validator=positive, kw_only=True)
     """Seconds for TCP, and again for TLS."""
-    first_token: float = attrs.field(default=10.0, validator=positive, kw_only=True)
+    first_token: float = attrs.field(default=PATIENCE, validator=positive, kw_only=True)
     """Seconds from the request to the first word. Keep-alives and reasoning do not extend it: the caller hears
     silence."""
-    between_tokens: float = attrs.field(default=10.0, validator=positive, kw_only=True)
+    between_tokens: float = attrs.field(default=PATIENCE, validator=positive, kw_only=True)
     """Seconds without an event after the first word; keep-alives do not count as events."""
     extra: Mapping[str, Any] = attrs.field(default=NOTHING, kw_only=True)
     """Put over every request's body last, objects within it too: a vendor's own settings need no support here."""
@@ -138,7 +141,7 @@ class HttpModel(abc.ABC):
     async def ask(self, http: httpx.AsyncClient, warming: Warming) -> None:
         """Make a request that costs nothing. Raises `ProviderError`."""
         failures = self.failures()
-        seconds = warming.patience or self.first_token
+        seconds = warming.patience or ASKING
 
         def too_late() -> ProviderError:
             return failures.make(f"no answer within {seconds:g} s")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -13,13 +14,13 @@ import attrs
 import httpx
 
 from callengine.audio.format import AudioFormat
-from callengine.errors import ConfigurationError, ProviderError
+from callengine.errors import ConfigurationError
 from callengine.ports import Opening, SessionContext, SpeechChunk, TtsSession, Usage
 from callengine.providers.asking import ask_free, with_query
 from callengine.providers.azure_account import at_region, check_region, key_header, locale
-from callengine.providers.fields import extra_field, key_field, positive, present, url_field, variable_field
+from callengine.providers.fields import PATIENCE, extra_field, key_field, positive, present, url_field, variable_field
 from callengine.providers.merging import merged
-from callengine.providers.tts.over_http import spoken_over_http
+from callengine.providers.tts.over_http import nothing_spoken, spoken_over_http
 from callengine.wire import Failures, Wire, shared_wire
 
 VOICE = "en-US-AvaMultilingualNeural"
@@ -66,9 +67,9 @@ class Azure:
     """More of `settings`: ``{"prosody": {"pitch": "+2st"}}``."""
     connect: float = attrs.field(default=5.0, validator=positive, kw_only=True)
     """Seconds for `probe`, and for getting a connection ready."""
-    first_byte: float = attrs.field(default=5.0, validator=positive, kw_only=True)
+    first_byte: float = attrs.field(default=PATIENCE, validator=positive, kw_only=True)
     """Seconds from a request to its first audio."""
-    between: float = attrs.field(default=5.0, validator=positive, kw_only=True)
+    between: float = attrs.field(default=PATIENCE, validator=positive, kw_only=True)
     """Seconds without more audio in the middle of a sentence."""
 
     def __attrs_post_init__(self) -> None:
@@ -126,54 +127,34 @@ class AzureSession:
         """See `Prewarmed.prewarm`."""
         await self._recipe.probe(self._wire)
 
-    def synthesise(self, text: str) -> AbstractAsyncContextManager[AsyncIterator[SpeechChunk]]:
+    @asynccontextmanager
+    async def synthesise(self, text: str) -> AsyncIterator[AsyncIterator[SpeechChunk]]:
         """Speak one sentence; leaving closes the request, and the vendor stops. Raises `ProviderError`."""
         if not _FOREIGN.sub(" ", text).strip():
-            return _silence()
+            yield nothing_spoken()
+            return
         recipe = self._recipe
         settings = recipe.settings(recipe.language or self._context.language)
         self._context.opening(Opening("tts", "azure", self._url, settings))
-        request = httpx.Request(
+        usage = Usage(provider="azure", model=recipe.voice, characters=len(text), estimated=True)
+        meter = partial(self._context.meter, usage)
+        bounds = {"first_byte": recipe.first_byte, "between": recipe.between}
+        request = self._request(text, settings)
+        async with spoken_over_http(self._wire.http, request, self._failures, meter, **bounds) as audio:
+            yield audio
+
+    def _request(self, text: str, settings: Mapping[str, Any]) -> httpx.Request:
+        return httpx.Request(
             "POST",
             with_query(self._url, {"deploymentId": settings.get("deploymentId")}),
             headers={
-                **key_header(recipe.api_key),
+                **key_header(self._recipe.api_key),
                 "Content-Type": "application/ssml+xml",
                 "X-Microsoft-OutputFormat": FORMATS[self.audio_format],
                 "User-Agent": "callengine",  # the service refuses requests without one
             },
             content=ssml(text, settings).encode(),
         )
-        return self._spoken(request, text)
-
-    @asynccontextmanager
-    async def _spoken(self, request: httpx.Request, text: str) -> AsyncIterator[AsyncIterator[SpeechChunk]]:
-        recipe = self._recipe
-        answered = refused = False
-        try:
-            async with spoken_over_http(
-                self._wire.http, request, self._failures, first_byte=recipe.first_byte, between=recipe.between
-            ) as chunks:
-                answered = True
-                yield chunks
-        except ProviderError:
-            refused = not answered
-            raise
-        finally:
-            if not refused:
-                usage = Usage(provider="azure", model=recipe.voice, characters=len(text), estimated=True)
-                self._context.meter(usage)
-
-
-@asynccontextmanager
-async def _silence() -> AsyncIterator[AsyncIterator[SpeechChunk]]:
-    """Of a text that has nothing to say."""
-    yield _nothing()
-
-
-async def _nothing() -> AsyncIterator[SpeechChunk]:
-    return
-    yield
 
 
 def ssml(text: str, settings: Mapping[str, Any]) -> str:

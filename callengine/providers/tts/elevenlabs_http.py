@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -12,14 +13,13 @@ import attrs
 import httpx
 
 from callengine.audio.format import AudioFormat
-from callengine.errors import ProviderError
 from callengine.ports import Opening, SessionContext, SpeechChunk, Usage
 from callengine.providers import elevenlabs_account
 from callengine.providers.asking import with_query
 from callengine.providers.elevenlabs_account import ElevenLabsFailures, format_name
-from callengine.providers.fields import positive, url_field
+from callengine.providers.fields import PATIENCE, positive, url_field
 from callengine.providers.tts.elevenlabs_voice import ElevenLabsVoice, spoken_format
-from callengine.providers.tts.over_http import spoken_over_http
+from callengine.providers.tts.over_http import nothing_spoken, spoken_over_http
 from callengine.wire import Wire, shared_wire
 
 _QUERY = ("output_format", "enable_logging", "optimize_streaming_latency")
@@ -35,9 +35,9 @@ class ElevenLabsHttp(ElevenLabsVoice):
     """
 
     base_url: str = url_field("https://api.elevenlabs.io")
-    first_byte: float = attrs.field(default=5.0, validator=positive, kw_only=True)
+    first_byte: float = attrs.field(default=PATIENCE, validator=positive, kw_only=True)
     """Seconds from a request to its first audio."""
-    between: float = attrs.field(default=5.0, validator=positive, kw_only=True)
+    between: float = attrs.field(default=PATIENCE, validator=positive, kw_only=True)
     """Seconds without any audio in the middle of a sentence."""
 
     @property
@@ -97,21 +97,14 @@ class ElevenLabsHttpSession:
     async def synthesise(self, text: str) -> AsyncIterator[AsyncIterator[SpeechChunk]]:
         """See `TtsSession.synthesise`. Of a text without anything to say, nothing comes. Raises `ProviderError`."""
         if not text.strip():
-            yield _nothing()
+            yield nothing_spoken()
             return
-        recipe, answered, refused = self._recipe, False, False
+        recipe = self._recipe
+        usage = Usage(provider="elevenlabs", model=recipe.model, characters=len(text), estimated=True)
+        meter = partial(self._context.meter, usage)
         bounds = {"first_byte": recipe.first_byte, "between": recipe.between}
-        try:
-            async with spoken_over_http(self._wire.http, self._request(text), self._failures, **bounds) as audio:
-                answered = True
-                yield audio
-        except ProviderError:
-            refused = not answered
-            raise
-        finally:
-            if not refused:  # one that was cut before it was answered may be billed, too
-                usage = Usage(provider="elevenlabs", model=recipe.model, characters=len(text), estimated=True)
-                self._context.meter(usage)
+        async with spoken_over_http(self._wire.http, self._request(text), self._failures, meter, **bounds) as audio:
+            yield audio
 
     def _request(self, text: str) -> httpx.Request:
         url = f"{self._recipe.base_url}/v1/text-to-speech/{quote(self._recipe.voice, safe='')}/stream"
@@ -122,9 +115,3 @@ class ElevenLabsHttpSession:
         query = {name: body.pop(name) for name in _QUERY if name in body}
         headers = elevenlabs_account.headers(self._recipe.api_key)
         return httpx.Request("POST", with_query(url, query), headers=headers, json=body)
-
-
-async def _nothing() -> AsyncGenerator[SpeechChunk, None]:
-    chunks: tuple[SpeechChunk, ...] = ()
-    for chunk in chunks:
-        yield chunk

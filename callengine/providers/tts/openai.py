@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -12,9 +13,9 @@ import httpx
 from callengine.audio.format import AudioFormat
 from callengine.ports import Opening, SessionContext, SpeechChunk, TtsSession, Usage
 from callengine.providers.asking import ask_free
-from callengine.providers.fields import extra_field, key_field, positive, present, url_field
+from callengine.providers.fields import PATIENCE, extra_field, key_field, positive, present, url_field
 from callengine.providers.merging import merged
-from callengine.providers.tts.over_http import spoken_over_http
+from callengine.providers.tts.over_http import nothing_spoken, spoken_over_http
 from callengine.wire import Failures, Wire, shared_wire
 
 
@@ -38,9 +39,9 @@ class OpenAI:
     sample_rate: int = attrs.field(default=24000, validator=positive, kw_only=True)
     """Hz of the server's ``pcm``: 24,000 at OpenAI (guide "Text to speech"), and at most others."""
     extra: Any = extra_field()
-    first_byte: float = attrs.field(default=5.0, validator=positive, kw_only=True)
+    first_byte: float = attrs.field(default=PATIENCE, validator=positive, kw_only=True)
     """Seconds for the connection, the answer and its first audio together."""
-    between: float = attrs.field(default=5.0, validator=positive, kw_only=True)
+    between: float = attrs.field(default=PATIENCE, validator=positive, kw_only=True)
     """Seconds that more audio of a sentence may take."""
 
     @property
@@ -103,20 +104,16 @@ class OpenAISession:
     async def synthesise(self, text: str) -> AsyncIterator[AsyncIterator[SpeechChunk]]:
         """See `TtsSession.synthesise`. Leaving closes the answer: OpenAI then stops."""
         if not text.strip():
-            yield _nothing()
+            yield nothing_spoken()
             return
         recipe = self._recipe
         url = f"{recipe.base_url}/audio/speech"
         opening = Opening("tts", "openai", url, recipe.body(text))
         self._context.opening(opening)
-        self._context.meter(Usage(provider="openai", model=recipe.model, characters=len(text), estimated=True))
+        usage = Usage(provider="openai", model=recipe.model, characters=len(text), estimated=True)
+        meter = partial(self._context.meter, usage)
         request = httpx.Request("POST", url, headers=recipe.headers(), json=opening.settings)
         async with spoken_over_http(
-            self._wire.http, request, self._failures, first_byte=recipe.first_byte, between=recipe.between
+            self._wire.http, request, self._failures, meter, first_byte=recipe.first_byte, between=recipe.between
         ) as chunks:
             yield chunks
-
-
-async def _nothing() -> AsyncIterator[SpeechChunk]:
-    return
-    yield

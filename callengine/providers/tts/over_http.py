@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import httpx
@@ -17,7 +17,13 @@ from callengine.wire.http import error_body
 
 @asynccontextmanager
 async def spoken_over_http(
-    client: httpx.AsyncClient, request: httpx.Request, failures: Failures, *, first_byte: float, between: float
+    client: httpx.AsyncClient,
+    request: httpx.Request,
+    failures: Failures,
+    meter: Callable[[], None],
+    *,
+    first_byte: float,
+    between: float,
 ) -> AsyncIterator[AsyncIterator[SpeechChunk]]:
     """Send a sentence; the value iterates over its audio as it comes, cut anywhere.
 
@@ -25,19 +31,37 @@ async def spoken_over_http(
     together; ``between`` the longest wait for more of it. Leaving before the end closes the connection at once, also
     when cancelled, and the vendor stops; after the end the connection is kept for the next sentence.
 
+    ``meter`` is called once, on leaving: whatever was begun may be billed, also what was cut before it was answered.
+    Only a request that was refused, or never arrived, costs nothing.
+
     Raises `ProviderError`, on entering and on iterating: for a status other than 200, for JSON or text where audio
     should be (whatever its status), for an answer without any audio, and for one that stalls or breaks off.
     """
     patience = Patience(first_byte)
+    answered = refused = False
 
     def too_late() -> ProviderError:
         return failures.make(f"no audio within {first_byte:g} s")
 
-    async with streamed(client, request, failures, patience, too_late) as body:
-        kind = body.response.headers.get("content-type", "").lower()
-        if "json" in kind or kind.startswith("text/"):
-            raise _no_audio(failures, body.response, await error_body(body))
-        yield _Audio(body, failures, between, unnamed=not kind)
+    try:
+        async with streamed(client, request, failures, patience, too_late) as body:
+            kind = body.response.headers.get("content-type", "").lower()
+            if "json" in kind or kind.startswith("text/"):
+                raise _no_audio(failures, body.response, await error_body(body))
+            answered = True
+            yield _Audio(body, failures, between, unnamed=not kind)
+    except ProviderError:
+        refused = not answered
+        raise
+    finally:
+        if not refused:
+            meter()
+
+
+async def nothing_spoken() -> AsyncIterator[SpeechChunk]:
+    """What comes of a text in which there is nothing to say."""
+    return
+    yield
 
 
 class _Audio:

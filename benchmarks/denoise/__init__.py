@@ -1,0 +1,1 @@
+"""Whether noise suppression helps what listens, on recorded speech: see docs/turn_taking.md."""
