@@ -36,6 +36,7 @@ from callengine.outbound.pace import Pace
 from callengine.outcome import Outcome
 from callengine.ports import Vad
 from callengine.programs import Program, Programs, Router, check_program
+from callengine.records.prices import Overrides, PriceTable
 from callengine.records.writer import JournalWriter, open_journal_writer
 from callengine.server.app import create_app
 from callengine.server.front_door import serve_front_door
@@ -69,7 +70,8 @@ class Engine(Hosting, Dialling):
     ``insecure`` takes unsigned requests on a loopback address, for development. ``http`` is a client of your own for
     the carriers' commands, ``wire`` a way of your own to the vendors (see `callengine.wire`).
     ``app`` is an ASGI application for all other routes. ``interim`` asks recognisers for interim transcripts; by
-    default they are on while somebody watches `events`.
+    default they are on while somebody watches `events`. ``prices`` are those of your own contracts, for
+    `Outcome.costs`: ``{"deepgram": {"nova-3": {"minute": 0.0042}}}`` (see docs/costs.md).
 
     There may be ``max_calls``, of which ``max_outbound_calls`` that were dialled, ``dials_per_second`` of them (1 is
     what a new Twilio account may do: https://www.twilio.com/docs/voice/api/call-resource).
@@ -98,6 +100,7 @@ class Engine(Hosting, Dialling):
         journal: JournalSettings = JournalSettings(),
         settings: CallSettings = CallSettings(),
         interim: bool | None = None,
+        prices: PriceTable | Overrides | None = None,
         max_calls: int = 500,
         max_outbound_calls: int = 100,
         dials_per_second: float = 1.0,
@@ -119,7 +122,8 @@ class Engine(Hosting, Dialling):
         self.drain_timeout = drain_timeout
         self.max_calls = max_calls
         self.observers = Observers()
-        self.prewarming = Prewarming()
+        self.prices = prices if isinstance(prices, PriceTable) else PriceTable.load().with_overrides(prices or {})
+        self.prewarming = Prewarming(prices=self.prices)
         self.story_threads = StoryThreads(STORY_THREADS)
         self._pace = Pace(dials_per_second, min(max_outbound_calls, max_calls))
         self._http = http
@@ -261,7 +265,7 @@ class Engine(Hosting, Dialling):
                     nursery.start_soon(metronome.run)
                     nursery.start_soon(health.probe, wire)
                     self._running = Running(
-                        Services(metronome, bank, self.story_threads, wire, health),
+                        Services(metronome, bank, self.story_threads, wire, health, self.prices),
                         PartsLoader(stack, progress=progress, models=self._models, inline=self._inline),
                         Switchboard(
                             self, self._programs, tokens, self.observers, self._client(stack), nursery, self._pace

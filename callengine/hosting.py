@@ -247,6 +247,7 @@ class Hosting:
             outcome.duration,
             outcome.reason,
         )
+        log.info("call %s: %s", outcome.call_id, outcome.costs)
         await self.observers.call_ended(outcome, timeout)
 
     @property

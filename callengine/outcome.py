@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias
 
 import attrs
 
+from callengine.spending import Costs
+
 EndedBy: TypeAlias = Literal["caller", "agent", "drained", "failed"]
 
 
@@ -65,6 +67,8 @@ class Outcome:
     counters: dict[str, int] = attrs.field(factory=dict)
     """What was dropped, refused, repeated or wrong, by name: ``false interruptions``, ``backchannels``, ``guesses``,
     ``guesses taken back``, ``transcripts dropped: echo`` and many more. What is not there did not happen."""
+    costs: Costs = Costs()
+    """What the providers used, and what that costs. Complete when the call is over."""
 
     @property
     def guesses_right(self) -> int:

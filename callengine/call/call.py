@@ -31,6 +31,7 @@ from callengine.errors import CallEnded, ConfigurationError, ProviderError
 from callengine.journal import Journal
 from callengine.masking import masked
 from callengine.outcome import EndedBy, Outcome
+from callengine.records.costs import costs_of
 from callengine.records.turns import turns_of
 from callengine.turns.entities import EntityKind, Expectation
 from callengine.turns.heard import Heard
@@ -121,6 +122,7 @@ class Call(Telephone):
             self.failed("call", single(group))
         finally:
             self.finish("drained", "the engine was stopped")
+            self._note_wasted_greeting()
             outcome = self.outcome
             self.journal.note("call.ended", ended_by=outcome.ended_by, reason=outcome.reason)
         return outcome
@@ -286,6 +288,12 @@ class Call(Telephone):
             agent="story" if self._setup.story is not None else "flow" if self._setup.parts.flow is not None else "llm",
         )
 
+    def _note_wasted_greeting(self) -> None:
+        prewarm = self._setup.prewarm
+        if prewarm is not None and (wasted := prewarm.wasted) is not None:
+            figures = attrs.asdict(wasted, filter=lambda _, value: bool(value))
+            self.journal.note("usage.wasted", turn=0, role="tts", **figures)
+
     def left_behind(self) -> list[str]:
         """What of this call outlived it: empty, or a fault of the engine. For tests and operators."""
         return self._line.sender.left_behind()
@@ -314,6 +322,7 @@ class Call(Telephone):
             ended_at=min(self._ended_at, trio.current_time()),
             turns=turns_of(self.journal),
             counters=dict(self.counters),
+            costs=costs_of(self.journal, self._setup.services.prices),
         )
 
     @property

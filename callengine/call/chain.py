@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Generic, TypeVar
@@ -9,6 +10,7 @@ from typing import Generic, TypeVar
 import trio
 
 from callengine.call.held import HeldSession, Opened, Recipe, open_fresh
+from callengine.call.purse import Attempts, Purse
 from callengine.call.race import Contender, SourceT
 from callengine.errors import ProviderError
 from callengine.journal import Journal
@@ -16,6 +18,10 @@ from callengine.ports import ProviderRole, SessionContext
 from callengine.services.health import Health
 
 SessionT = TypeVar("SessionT")
+
+AGAIN = 3.0
+"""Seconds for a voice whose last try failed: whatever is to be said is an apology by then, and the line is silent. A
+model that is slow once, because it is being loaded, may be as slow again."""
 
 _EMPTY = {"tts": "a sentence without any audio", "llm": "a reply without any words"}
 
@@ -42,9 +48,10 @@ class Chain(Generic[SessionT]):
         self._journal = journal
         self._health = health
         self._hedged = hedged
+        self._attempts = [Attempts(context) for _ in recipes]
         self._held = [
-            HeldSession(role, recipe, context, journal, opened=opened, on_end=self._on_end(recipe))
-            for recipe in recipes
+            HeldSession(role, recipe, attempts.context, journal, opened=opened, on_end=self._on_end(recipe))
+            for recipe, attempts in zip(recipes, self._attempts, strict=True)
         ]
         first = health.in_order(role, recipes)[0]
         self._current = next(held for held in self._held if held.recipe is first)
@@ -82,22 +89,33 @@ class Chain(Generic[SessionT]):
     def _contender(
         self, held: HeldSession[SessionT], ask: Callable[[HeldSession[SessionT]], AbstractAsyncContextManager[SourceT]]
     ) -> Contender[SourceT]:
+        purse = Purse(self._journal)
+        attempts = self._attempts[self._held.index(held)]
+
         @asynccontextmanager
         async def asked() -> AsyncIterator[SourceT]:
-            with self._health.trial(self._role, held.recipe):
+            with self._health.trial(self._role, held.recipe), attempts.attempt(purse):
                 async with ask(held) as source:
                     yield source
 
         def lost(error: ProviderError) -> None:
             self.failed(held, error)
 
-        slow_after = self._health.record(self._role, held.recipe).slow_after
-        if not self._hedged or len(self._held) == 1:
-            slow_after = float("inf")
-        return Contender(held.name, held, asked, lost, _EMPTY.get(self._role, "nothing"), slow_after)
+        record = self._health.record(self._role, held.recipe)
+        return Contender(
+            held.name,
+            held,
+            asked,
+            lost,
+            empty=_EMPTY.get(self._role, "nothing"),
+            slow_after=record.slow_after if self._hedged and len(self._held) > 1 else math.inf,
+            most=AGAIN if record.down and self._role == "tts" else math.inf,
+            won=purse.keep,
+        )
 
     def took(self, contender: Contender[SourceT], seconds: float) -> HeldSession[SessionT]:
         """It answered, after so many seconds: the call is with it from now on."""
+        contender.won()
         held = next(one for one in self._held if one is contender.who)
         self._health.succeeded(self._role, held.recipe, seconds)
         if held is not self._current:

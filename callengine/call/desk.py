@@ -19,6 +19,7 @@ from callengine.brain.agent import Agent
 from callengine.brain.history import History
 from callengine.brain.prompt import system_prompt
 from callengine.call.items import Away, EndsSoon, NotUnderstood, OpenTurn, Unfinished
+from callengine.call.purse import Purse
 from callengine.call.toolbench import Toolbench
 from callengine.call.writing import TextSource
 from callengine.cleanup import single, unless
@@ -134,6 +135,14 @@ class Desk:
         if self._dialogue is not None:
             await self._attempt(partial(self._answer_by_flow, self._dialogue))
             return
+        purse = Purse(self._call.journal, turn.turn.number)
+        with purse.opened():
+            try:
+                await self._answer_turn(turn)
+            finally:
+                purse.wasted = not turn.certain.is_set()
+
+    async def _answer_turn(self, turn: OpenTurn) -> None:
         assert self._bench is not None
         bench, before = self._bench, self._bench.pieces
         answer = partial(self._attempt, partial(self._answer_by_model, turn, bench))

@@ -97,10 +97,8 @@ class _Events:
             raise
 
     async def _next(self) -> LlmEvent:
-        if self._won.early:
-            return self._won.early.popleft()
         with trio.move_on_after(self._stall):
-            return await self._won.source.__anext__()
+            return await self._won.__anext__()
         raise ProviderError(self._won.contender.name, f"no more text for {self._stall:g} s")
 
 

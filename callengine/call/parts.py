@@ -21,6 +21,7 @@ from callengine.ports import (
     StreamStarted,
     TextToSpeech,
 )
+from callengine.records.prices import PriceTable
 from callengine.services.health import Health
 from callengine.services.metronome import Metronome
 from callengine.services.vad_bank import VadBank
@@ -58,6 +59,8 @@ class Services:
     """The way to vendors."""
     health: Health
     """How the providers fare."""
+    prices: PriceTable
+    """What they charge."""
 
 
 @attrs.frozen(kw_only=True)

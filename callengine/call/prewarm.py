@@ -22,6 +22,9 @@ from callengine.call.parked import RELEASE, Parked
 from callengine.cleanup import bounded_cleanup, single
 from callengine.errors import ProviderError
 from callengine.ports import Parkable, Prewarmed, ProviderRole, SessionContext, SttSession, TtsSession, Usage
+from callengine.records.costs import price_usage
+from callengine.records.prices import PriceTable
+from callengine.spending import Bill, Costs
 
 SessionT = TypeVar("SessionT")
 
@@ -38,8 +41,9 @@ class Prewarm:
     Each session is given away once, to this call.
     """
 
-    def __init__(self, context: SessionContext, on_claim: Callable[[], None]) -> None:
+    def __init__(self, context: SessionContext, on_claim: Callable[[], None], prices: PriceTable) -> None:
         self._on_claim = on_claim
+        self._prices = prices
         self._context = context
         self._parked: dict[ProviderRole, tuple[Recipe[Any], Parked[Any]]] = {}
         self._all: list[Parked[Any]] = []
@@ -49,6 +53,8 @@ class Prewarm:
         self._costs: list[tuple[ProviderRole, Usage]] = []
         self._meters: dict[ProviderRole, Callable[[Usage], None]] = {}
         """The call's own, once it is there."""
+        self._spoken: Usage | None = None
+        """What the voice told last, of the session that spoke the greeting."""
         self.closed = trio.Event()
         """Set when the call that had this is over."""
 
@@ -56,6 +62,22 @@ class Prewarm:
     def wasted_characters(self) -> int:
         """Characters of the greeting that a voice was given, and that no call has played."""
         return 0 if self._greeting is None else self._greeting.characters_left
+
+    @property
+    def wasted(self) -> Usage | None:
+        """The same, as the voice told of its use; None where nothing was wasted, or it told nothing."""
+        if self._spoken is None or not self.wasted_characters:
+            return None
+        told = self._spoken
+        return Usage(
+            provider=told.provider, model=told.model, characters=self.wasted_characters, estimated=told.estimated
+        )
+
+    @property
+    def costs(self) -> Costs:
+        """What was spent so far and no call's meter was told: for nothing, if none comes."""
+        bill = Bill(tuple(price_usage(usage, role, self._prices) for role, usage in self._costs))
+        return Costs(all=bill, wasted=bill)
 
     @property
     def unclaimed(self) -> tuple[Usage, ...]:
@@ -131,6 +153,8 @@ class Prewarm:
         return ours == attrs.evolve(context, call_id=ours.call_id, meter=ours.meter, opening=ours.opening)
 
     def _meter(self, role: ProviderRole, usage: Usage) -> None:
+        if role == "tts":
+            self._spoken = usage
         if role in self._meters:
             self._meters[role](usage)
         else:
@@ -139,7 +163,7 @@ class Prewarm:
     def _claim(self, role: ProviderRole, meter: Callable[[Usage], None]) -> None:
         """The call is here: from now on its meter is told."""
         self._on_claim()
-        self._meters[role] = meter
+        self._meters.setdefault(role, meter)
         costs, self._costs = self._costs, []
         for spent, usage in costs:
             self._meter(spent, usage)
@@ -150,6 +174,8 @@ class Prewarming:
     """What an engine's calls that are not answered yet have in common: a limit, and what it comes to."""
 
     max_greetings: int = MAX_GREETINGS
+    prices: PriceTable = attrs.field(factory=PriceTable.load)
+    """Of what is made ready for nobody."""
     refused: int = 0
     """Greetings that were not recorded, because there were ``max_greetings``."""
     wasted_characters: int = 0
@@ -172,7 +198,7 @@ class Prewarming:
         """
         recorded = self._new_greeting(greeting, context.language, recipes["tts"].name) if greeting else None
         waiting: set[Greeting] = set() if recorded is None else {recorded}
-        prewarm = Prewarm(context, partial(self._greetings.difference_update, waiting))
+        prewarm = Prewarm(context, partial(self._greetings.difference_update, waiting), self.prices)
         try:
             async with trio.open_nursery() as nursery:
                 for role, recipe in recipes.items():

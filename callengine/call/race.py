@@ -12,12 +12,16 @@ import attrs
 import trio
 
 from callengine.call.budget import Budget
-from callengine.cleanup import single
+from callengine.cleanup import bounded_cleanup, single
 from callengine.errors import ProviderError
 
 ItemT = TypeVar("ItemT")
 ItemT_co = TypeVar("ItemT_co", covariant=True)
 SourceT = TypeVar("SourceT", bound="Source[Any]")
+
+
+LEAVING = 0.1
+"""Seconds that whoever reads an answer may take to stop when both he and the asking are cancelled."""
 
 
 class Source(Protocol[ItemT_co]):
@@ -39,18 +43,40 @@ class Contender(Generic[SourceT]):
     """What is said of it when it gave nothing."""
     slow_after: float = math.inf
     """Seconds after which the next one is asked beside it."""
+    most: float = math.inf
+    """Seconds that it has at most, whatever its share."""
+    won: Callable[[], None] = lambda: None
+    """Told that its answer is the one that is used."""
 
 
 @attrs.define(eq=False)
 class Won(Generic[SourceT, ItemT]):
-    """The winner: the first items of its answer, and where the others come from."""
+    """The winner, and its answer, item by item: those that came first are still to be read, the last of them good."""
 
     contender: Contender[SourceT]
     early: deque[ItemT]
-    """At least one, and the last one is good."""
     source: SourceT
     seconds: float
     """From its being asked to its first good item."""
+    _not_reading: trio.Event = attrs.field(factory=trio.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self._not_reading.set()
+
+    async def __anext__(self) -> ItemT:
+        if self.early:
+            return self.early.popleft()
+        self._not_reading = trio.Event()
+        try:
+            item: ItemT = await self.source.__anext__()
+            return item
+        finally:
+            self._not_reading.set()
+
+    async def unread(self) -> None:
+        """Wait until nobody reads it: only then may it be closed, by the other task that asked for it."""
+        with bounded_cleanup(LEAVING):
+            await self._not_reading.wait()
 
 
 @attrs.define(eq=False)
@@ -74,7 +100,10 @@ class _Try(Generic[SourceT, ItemT]):
                     if early:
                         self.won = Won(self.contender, early, source, trio.current_time() - self.started)
                         self.tell(self)
-                        await self.read.wait()
+                        try:
+                            await self.read.wait()
+                        finally:
+                            await self.won.unread()
                 if self.won is None:
                     raise ProviderError(self.contender.name, self.contender.empty)
         except BaseException as error:
@@ -128,7 +157,7 @@ async def first_good(
             while winner is None:
                 now = trio.current_time()
                 if waiting and (not running or running[-1].slow_at <= now):
-                    share = budget.share(len({id(one.who) for one in waiting}))
+                    share = min(budget.share(len({id(one.who) for one in waiting})), waiting[0].most)
                     running.append(_Try(waiting.popleft(), good, told_in.send_nowait, now, share))
                     nursery.start_soon(running[-1].run)
                 if not running:
@@ -140,7 +169,9 @@ async def first_good(
                     if failure.hopeless:
                         waiting = deque(one for one in waiting if one.who is not failure.contender.who)
             for other in running:
-                if other is not winner:
+                if other.error is not None:  # it failed at the moment at which another one won
+                    other.contender.lost(other.error)
+                elif other is not winner:
                     other.scope.cancel()
             assert winner.won is not None
             yield winner.won
@@ -163,18 +194,22 @@ async def _news(
     with budget.waiting(running[0].contender.name), trio.move_on_at(min(slow_at, late_at)):
         news = await told.receive()
     if news is None:
-        late = [one for one in running if one.late_at <= trio.current_time()]
-        if not late:
-            return None, None
-        news = late[0]
-        news.scope.cancel()
-        news.error = ProviderError(news.contender.name, f"no answer for {news.patience:g} s")
+        try:
+            news = told.receive_nowait()  # it happened at this very moment
+        except trio.WouldBlock:
+            late = [one for one in running if one.late_at <= trio.current_time()]
+            if not late:
+                return None, None
+            news = late[0]
+            news.scope.cancel()
+            news.error = ProviderError(news.contender.name, f"no answer for {news.patience:g} s")
+    if news not in running:  # it was given up before, whatever came of it while it was being cancelled
+        return None, None
     if news.won is not None:
         return news, None
     assert news.error is not None
-    if news in running:  # its answer may come while it is being cancelled
-        running.remove(news)
-        news.contender.lost(news.error)
+    running.remove(news)
+    news.contender.lost(news.error)
     return None, news
 
 

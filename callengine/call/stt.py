@@ -63,7 +63,7 @@ class Transcriber:
 
     A recogniser that gives no final for ``final_timeout`` seconds counts as failed, and the turn is answered without;
     where another can stand in for it, it has half of that, and the other hears the utterance from its start. So it does
-    when the first understands nothing twice in a row.
+    when the first understands nothing twice in a row; one that is alone hears it again in a new session.
     """
 
     def __init__(
@@ -276,5 +276,5 @@ class Transcriber:
         """Raise `ProviderError` where somebody else should listen: there was speech, and no words came of it."""
         long = (utterance.ended_at or self._ring.end) - utterance.audio_from >= WORTH * self._context.sample_rate
         self._silent = 0 if text else self._silent + long
-        if self._silent >= SILENT and len(self._recipes) > 1:
+        if self._silent >= SILENT:
             raise ProviderError(self._recipe.name, f"no words in {SILENT} utterances in a row")

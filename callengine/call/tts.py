@@ -98,11 +98,9 @@ class Voice:
                 await utterance.write(audio, chunk.words)
 
     async def _next(self, won: Won[_Speech, SpeechChunk]) -> SpeechChunk | None:
-        if won.early:
-            return won.early.popleft()
         with trio.move_on_after(self._stall):
             try:
-                return await won.source.__anext__()
+                return await won.__anext__()
             except StopAsyncIteration:
                 return None
         raise ProviderError(won.contender.name, f"no more audio for {self._stall:g} s")

@@ -19,7 +19,9 @@ from callengine.cli.scene import Scene
 from callengine.errors import MissingExtra
 from callengine.journal import Record, read_journal
 from callengine.providers.local.weights import local_available
+from callengine.records.costs import costs_of
 from callengine.records.latency import format_table, latency_table
+from callengine.records.prices import PriceTable
 from callengine.records.recording import write_recording
 from callengine.records.timeline import write_timeline
 from callengine.records.transcript import write_transcript
@@ -140,6 +142,9 @@ def _conclude(played: _Played, output: Path, view: View) -> int:
     view.tell()
     view.tell("How long the caller waited, in milliseconds", "plain")
     view.tell(format_table(latency_table(played.records)))
+    view.tell()
+    view.tell("What it cost, at list prices", "plain")
+    view.tell(f"  {costs_of(played.records, PriceTable.load())}")
     view.tell()
     view.tell("How turns were taken", "plain")
     for line in courtesies(played.records):

@@ -17,6 +17,7 @@ from callengine.outbound.machines import meet_machine
 from callengine.outbound.outcomes import DialOutcome, DialPlan
 from callengine.outbound.state import DialResult, OutgoingState
 from callengine.outcome import Outcome
+from callengine.spending import Costs
 from callengine.telephony import AnsweredBy, CarrierControl, CarrierFact, ConnectStream, NewLeg
 
 RING_MARGIN = 15.0
@@ -320,8 +321,14 @@ class OutboundCall:
             call=call,
             fault=self._fault,
             wasted_characters=0 if self.prewarm is None else self.prewarm.wasted_characters,
+            costs=self._costs(call),
         )
         log.info("outgoing call to %s: %s%s", masked(self.number), result, f" ({reason})" if reason else "")
+
+    def _costs(self, call: Outcome | None) -> Costs:
+        if call is not None:
+            return call.costs
+        return Costs() if self.prewarm is None else self.prewarm.costs
 
     def _tell_answered_by(self, answered_by: AnsweredBy) -> None:
         if self.plan.on_answered_by is not None:

@@ -11,6 +11,7 @@ from callengine.audio.clip import Clip
 from callengine.errors import CarrierFault
 from callengine.outbound.state import DialResult
 from callengine.outcome import Outcome
+from callengine.spending import Costs
 from callengine.telephony import AnsweredBy, CallbackUrls
 
 OnMachine: TypeAlias = Literal["hang up", "continue"]
@@ -39,6 +40,8 @@ class DialOutcome:
     """Whose fault it is that the carrier would not dial: ``configuration`` will not go better the next time."""
     wasted_characters: int = 0
     """Characters of the greeting that were synthesised while it rang, and that nobody heard."""
+    costs: Costs = Costs()
+    """What its providers cost: those of the call, or of what was made ready while it rang and no call took over."""
 
     @property
     def answered(self) -> bool:

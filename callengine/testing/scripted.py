@@ -28,6 +28,7 @@ from callengine.ports import (
     Usage,
     WordTime,
 )
+from callengine.testing.opening import Scripted
 from callengine.testing.words import Vocabulary, read_words
 
 
@@ -48,41 +49,7 @@ class EnergyVad:
         return loud.astype(np.float32), state
 
 
-class _Scripted:
-    """What the scripted providers share: how many sessions are open, and how opening one goes."""
-
-    name = "scripted"
-
-    def __init__(self) -> None:
-        self.open_delay = 0.0
-        """Seconds that a session takes to open."""
-        self.idle_limit = 0.0
-        """Seconds for which a session may be opened before its call (see `callengine.ports.Parkable`)."""
-        self.sessions = 0
-        """Open now."""
-        self.opened = 0
-        """Opened so far."""
-        self._refusals: deque[ProviderError] = deque()
-
-    def refuses(self, times: int = 1, *, fault: ProviderFault = "retry") -> None:
-        """The next sessions cannot be opened."""
-        for _ in range(times):
-            self._refusals.append(ProviderError(self.name, "connection refused", fault=fault))
-
-    @asynccontextmanager
-    async def _opened(self) -> AsyncIterator[None]:
-        await trio.sleep(self.open_delay)
-        if self._refusals:
-            raise self._refusals.popleft()
-        self.sessions += 1
-        self.opened += 1
-        try:
-            yield
-        finally:
-            self.sessions -= 1
-
-
-class ScriptedStt(_Scripted):
+class ScriptedStt(Scripted):
     """A perfect recogniser of the lab's own speech: it understands exactly the audio it was given.
 
     For recorded speech it says what the test wrote down (`will_hear`). ``final_delay`` and ``interim_every`` (seconds
@@ -145,6 +112,7 @@ class _SttSession:
     def __init__(self, script: ScriptedStt, context: SessionContext, nursery: trio.Nursery, broken: trio.Event) -> None:
         self._script = script
         self._interim = context.interim
+        self._meter = context.meter
         self._nursery = nursery
         self._broken = broken
         self._results_in, self._results = trio.open_memory_channel[SttResult](100)
@@ -202,10 +170,15 @@ class _SttSession:
         if text and utterance == self._utterance and not self._script._mute:
             self._results_in.send_nowait(SttResult(text, False, utterance))
 
+    def _understand_all(self, audio: bytes) -> str:
+        text = self._script.understand(audio, final=True)
+        self._script.heard.append(text)
+        self._meter(Usage(provider="scripted", model="stt", seconds=len(audio) / 8000))
+        return text
+
     def _tell(self, final: bool, hint: HintKind) -> None:
-        text = self._script.understand(bytes(self._audio), final=final)
-        if final:
-            self._script.heard.append(text)
+        audio = bytes(self._audio)
+        text = self._understand_all(audio) if final else self._script.understand(audio, final=False)
         self._results_in.send_nowait(SttResult(text, final, self._utterance, hint))
 
     async def end_utterance(self) -> None:
@@ -218,8 +191,7 @@ class _SttSession:
         await trio.sleep(self._script.final_delay)
         if self._script._mute:
             return
-        text = self._script.understand(audio, final=True)
-        self._script.heard.append(text)
+        text = self._understand_all(audio)
         self._results_in.send_nowait(SttResult(text, True, utterance))
 
     async def receive(self) -> SttResult:
@@ -247,7 +219,7 @@ Line: TypeAlias = str | float | ToolCall | ProviderError | BaseException
 Reply: TypeAlias = str | Sequence[Line] | Callable[[Sequence[Message]], str]
 
 
-class ScriptedLlm(_Scripted):
+class ScriptedLlm(Scripted):
     """A language model that says what it was told to. ``first_token`` and ``token_gap`` are seconds."""
 
     name = "scripted llm"
@@ -286,7 +258,7 @@ class ScriptedLlm(_Scripted):
     async def reply(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], meter: Callable[[Usage], None]
     ) -> AsyncIterator[AsyncIterator[LlmEvent]]:
-        """The next reply of the script. Each costs 10 tokens in and 10 out."""
+        """The next reply of the script. Each costs 10 tokens in and 10 out, also if it fails or is left half read."""
         self.requests.append(list(messages))
         self.tools.append(tuple(tools))
         if not self._replies:
@@ -295,13 +267,14 @@ class ScriptedLlm(_Scripted):
             )
         reply = self._replies.popleft()
         lines: Sequence[Line] = [reply] if isinstance(reply, str) else reply(messages) if callable(reply) else reply
-        stream = _LlmStream([lines] if isinstance(lines, str) else lines, self.first_token, self.token_gap, meter)
+        stream = _LlmStream([lines] if isinstance(lines, str) else lines, self.first_token, self.token_gap)
         self.streams += 1
         try:
             yield stream
         finally:
             self.streams -= 1
             self.cancelled += not stream.finished
+            meter(Usage(provider="scripted", model="llm", input_tokens=10, output_tokens=10))
 
 
 @attrs.frozen(eq=False)
@@ -321,7 +294,6 @@ class _LlmStream:
     lines: Sequence[Line]
     first_token: float
     gap: float
-    meter: Callable[[Usage], None]
     finished: bool = False
     _started: bool = False
     _tokens: deque[Line] | None = None
@@ -351,7 +323,6 @@ class _LlmStream:
             assert isinstance(line, str)
             return TextDelta(line)
         self.finished = True
-        self.meter(Usage(provider="scripted", model="llm", input_tokens=10, output_tokens=10))
         raise StopAsyncIteration
 
 
@@ -360,7 +331,7 @@ def _tokens(text: str) -> list[str]:
     return [word if index == 0 else f" {word}" for index, word in enumerate(words)]
 
 
-class ScriptedTts(_Scripted):
+class ScriptedTts(Scripted):
     """A voice whose words can be read back from its audio.
 
     ``first_audio`` is the delay before a sentence's first audio, ``speed`` how many times faster than speech the rest
@@ -402,11 +373,10 @@ class ScriptedTts(_Scripted):
         self._troubles.extend(["silent"] * times)
 
     @asynccontextmanager
-    async def open(self, context: SessionContext) -> AsyncIterator[ScriptedTts]:
+    async def open(self, context: SessionContext) -> AsyncIterator[_TtsSession]:
         """See `callengine.ports.TextToSpeech`."""
-        del context
         async with self._opened():
-            yield self
+            yield _TtsSession(self, context.meter)
 
     @asynccontextmanager
     async def synthesise(self, text: str) -> AsyncIterator[AsyncIterator[SpeechChunk]]:
@@ -450,7 +420,22 @@ class ScriptedTts(_Scripted):
         return converted, tuple(times) if self.word_times else ()
 
 
-class ScriptedTurnDetector(_Scripted):
+@attrs.frozen(eq=False)
+class _TtsSession:
+    script: ScriptedTts
+    meter: Callable[[Usage], None]
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        return self.script.audio_format
+
+    def synthesise(self, text: str) -> AbstractAsyncContextManager[AsyncIterator[SpeechChunk]]:
+        """See `callengine.ports.TtsSession`."""
+        self.meter(Usage(provider="scripted", model="tts", characters=len(text)))
+        return self.script.synthesise(text)
+
+
+class ScriptedTurnDetector(Scripted):
     """An end-of-turn model that says what it was told to; without a script, that the caller has finished.
 
     ``delay`` is the seconds that an answer takes.

@@ -12,6 +12,7 @@ import httpx
 import trio
 
 from callengine.cleanup import bounded_cleanup
+from callengine.wire.pool import http_client
 
 KEEP_ALIVE = 90.0
 """Seconds an idle HTTP connection is kept between two requests: longer than almost any caller speaks. A server that
@@ -65,11 +66,8 @@ class Wire:
 @asynccontextmanager
 async def open_wire() -> AsyncIterator[Wire]:
     """The way to the real vendors. Leaving closes every connection of the pool."""
-    http = httpx.AsyncClient(
-        verify=tls_context(),
-        timeout=None,  # every wait has a clock of its own: see `Patience`
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE, keepalive_expiry=KEEP_ALIVE),
-    )
+    # No time-outs: every wait has a clock of its own, see `Patience`.
+    http = http_client(tls_context(), keep_alive=KEEP_ALIVE, max_idle=MAX_IDLE)
     try:
         yield Wire(http, Internet())
     finally:

@@ -312,6 +312,31 @@ async def test_a_second_recogniser_hears_the_same_and_harms_nobody(call_lab, oth
     assert other_stt.sessions == 0
 
 
+async def test_a_recogniser_that_is_alone_and_understands_nothing_hears_it_again(call_lab):
+    """In a new session: its connection may be there, and nothing behind it."""
+    understand = call_lab.stt.understand
+    call_lab.stt.understand = lambda audio, *, final: understand(audio, final=final) if call_lab.stt.opened > 1 else ""
+    call_lab.llm.replies(ANSWER)
+    async with call_lab.dial(agent(call_lab)) as caller:
+        await caller.hears(GREETING)
+        await caller.says(QUESTION)
+        await caller.waits(4)
+        await caller.says(QUESTION)
+        await caller.hears(ANSWER)
+    assert call_lab.call.outcome.turns[-1].caller == QUESTION
+    assert call_lab.stt.opened == 2
+
+
+async def test_a_voice_that_is_alone_and_mute_does_not_keep_the_line_silent_for_long(call_lab):
+    """The first budget is whole; of a voice that has just failed no more than seconds are expected."""
+    call_lab.tts.first_audio = float("inf")
+    async with call_lab.dial(agent(call_lab)) as caller:
+        await caller.is_hung_up_on()
+    failed = [r.t for r in call_lab.call.journal.of("provider.failed")]
+    assert failed == [pytest.approx(10.0), pytest.approx(13.0), pytest.approx(16.0), pytest.approx(19.0)]
+    assert call_lab.call.outcome.ended_by == "failed"
+
+
 # --- hedging --------------------------------------------------------------------------------------------------------
 
 

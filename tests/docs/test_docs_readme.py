@@ -9,7 +9,15 @@ import pytest
 import trio
 
 from callengine import Agent, JournalSettings
+from callengine.ports import ToolCall
 from callengine.testing.clouds import Answers, Busy, Machine
+from callengine.testing.vendors import in_memory
+from callengine.testing.vendors.anthropic import FakeAnthropic
+from callengine.testing.vendors.assemblyai import FakeAssemblyAI
+from callengine.testing.vendors.cartesia import FakeCartesia
+from callengine.testing.vendors.deepgram import FakeDeepgram
+from callengine.testing.vendors.elevenlabs import FakeElevenLabs
+from callengine.testing.vendors.openai_chat import FakeOpenAIChat
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -63,7 +71,7 @@ async def test_the_story_that_asks_for_digits_and_a_number_is_a_call(call_lab):
 async def test_somebody_is_called(call_lab, capsys, phone, said):
     scope: dict[str, object] = {}
     exec(PROGRAMS[1], scope)
-    exec(PROGRAMS[3], scope)
+    exec(PROGRAMS[4], scope)
     async with call_lab.network(scope["reminder"]) as network, trio.open_nursery() as nursery:
         network.phone("+12025550123", phone)
         nursery.start_soon(scope["remind"], network.engine)
@@ -77,7 +85,7 @@ async def test_somebody_is_called(call_lab, capsys, phone, said):
 @pytest.mark.parametrize("phone", [Answers(), Busy()])
 async def test_a_caller_is_put_through_or_told_that_nobody_is_free(call_lab, phone):
     scope: dict[str, object] = {}
-    exec(PROGRAMS[4], scope)
+    exec(PROGRAMS[5], scope)
     async with call_lab.network(scope["desk"], agent=scope["agent"]) as network:
         network.phone("+12025550199", phone)
         caller = network.rings()
@@ -110,7 +118,7 @@ async def test_the_agent_of_the_page_on_turn_taking_can_be_called(call_lab):
 def test_the_virtual_time_test_runs_alone_under_plain_pytest(tmp_path):
     agent = PROGRAMS[0].replace("trio.run(engine.serve)", "")
     (tmp_path / "my_agent.py").write_text(agent, encoding="utf-8")
-    (tmp_path / "test_my_agent.py").write_text(PROGRAMS[5], encoding="utf-8")
+    (tmp_path / "test_my_agent.py").write_text(PROGRAMS[6], encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_my_agent.py"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -126,7 +134,7 @@ async def test_a_call_can_be_looked_at_afterwards(call_lab, tmp_path, monkeypatc
         await caller.hears("Hello!")
         await caller.says("A table, please.")
         await caller.hears("For how many?")
-    exec(PROGRAMS[6], {})
+    exec(PROGRAMS[7], {})
     name = call_lab.call.id
     assert (tmp_path / "calls" / f"{name}.html").read_text(encoding="utf-8").startswith("<!")
     assert (tmp_path / "calls" / f"{name}.wav").stat().st_size > 50_000
@@ -142,3 +150,34 @@ def test_both_commands_are_in_the_makefile():
 def test_every_file_that_is_named_exists():
     for path in re.findall(r"\]\((docs/[^)]+)\)", README) + re.findall(r"`(tests/[\w/.]+)`", README):
         assert (ROOT / path).exists(), path
+
+
+async def test_the_agent_of_several_vendors_is_answered_by_those_that_work(call_lab, monkeypatch):
+    """Given that the first of each refuses, is broken or unreachable, the caller notices nothing."""
+    words = call_lab.vocabulary
+    deepgram, assemblyai = FakeDeepgram(words), FakeAssemblyAI(words)
+    openai, anthropic = FakeOpenAIChat(), FakeAnthropic()
+    elevenlabs, cartesia = FakeElevenLabs(words), FakeCartesia(words)
+    for vendor in (deepgram, assemblyai, openai, anthropic, elevenlabs, cartesia):
+        monkeypatch.setenv(
+            f"{type(vendor).__name__.removeprefix('Fake').removesuffix('Chat').upper()}_API_KEY", vendor.key
+        )
+    scope: dict[str, object] = {}
+    exec(PROGRAMS[3], scope)
+    deepgram.refuse(401, "the key is revoked", times=100)
+    openai.refuse(503, "overloaded", times=100)
+    elevenlabs.faults.unreachable = 100
+    anthropic.replies(ToolCall("toolu_1", "free_tables", '{"day": "friday"}'))
+    anthropic.replies("We have a table for two at eight.")
+    async with (
+        in_memory(deepgram, assemblyai, openai, anthropic, elevenlabs, cartesia) as wire,
+        call_lab.dial(scope["agent"], real={"stt"}, wire=wire) as caller,
+    ):
+        await caller.hears("How can I help?")
+        await caller.says("A table for two on Friday, please.")
+        await caller.hears("at eight.")
+    assert [turn.heard for turn in call_lab.call.outcome.turns] == [
+        "Chez Trio, good evening! How can I help?",
+        "Let me look. We have a table for two at eight.",
+    ]
+    call_lab.assert_nothing_left()

@@ -16,8 +16,8 @@ ROWS = [
     for line in TABLE.splitlines()
     if re.match(r"\| [RA]\d\d \|", line)
 ]
-FAILURES = [*range(1, 39), *range(63, 78)]
-SITUATIONS = [*range(1, 41), *range(46, 55)]
+FAILURES = [*range(1, 50), *range(63, 78)]
+SITUATIONS = [*range(1, 55)]
 NUMBERS = [f"R{number:02}" for number in FAILURES] + [f"A{number:02}" for number in SITUATIONS]
 REASONS = ("Not built yet: ", "Does not apply: ")
 

@@ -157,6 +157,8 @@ async def test_nothing_stays_of_a_call_that_nobody_takes(cold, carrier, phone, r
         assert outcome.result == result
         assert outcome.wasted_characters == sum(len(text) for text in cold.tts.spoken)
         assert network.engine.prewarming.wasted_characters == outcome.wasted_characters
+        assert sum(line.characters for line in outcome.costs.wasted) == outcome.wasted_characters
+        assert outcome.costs.all == outcome.costs.wasted
         assert network.engine.prewarming.greetings == 0
         if result in ("no answer", "busy"):
             assert outcome.wasted_characters == len(HELLO) - 1
@@ -294,6 +296,9 @@ async def test_a_greeting_that_comes_too_late_is_dropped_and_counted(cold):
     assert person.heard == HELLO
     assert silence_before_greeting(cold.call) == pytest.approx(0.4, abs=0.02)
     assert outcome.wasted_characters == len("Hello, this is Chez Trio.")
+    assert [line.characters for line in outcome.costs.wasted] == [outcome.wasted_characters]
+    assert sum(line.characters for line in outcome.costs.all) == sum(len(text) for text in cold.tts.spoken)
+    assert outcome.costs == outcome.call.costs
     cold.assert_nothing_left()
 
 

@@ -66,6 +66,11 @@ class AssemblyFailures(Failures):
         return _TOO_MANY in reason.lower()
 
 
+WORDLESS = 0.3
+"""Seconds of audio behind the last word of a turn that ended, in which there is no other word: the vendor's own silence
+of 0.1 s, and the time that our voice detector takes for a pause."""
+
+
 class TurnDialect:
     """Binary audio and JSON commands out, JSON in (see `callengine.providers.stt.streaming`).
 
@@ -95,6 +100,8 @@ class TurnDialect:
         """The present turn's number, and whose it is."""
         self._over = -1.0
         """The number of the last turn that ended."""
+        self._heard_to = -inf
+        """Where its last word ended, in seconds of the connection's audio."""
 
     @property
     def settle(self) -> float:
@@ -122,8 +129,8 @@ class TurnDialect:
         return self._parts(ceil(seconds / LONGEST))
 
     def pause(self) -> Sent:
-        """See `Dialect.pause`: it hears the pause itself."""
-        self._judged = False
+        """See `Dialect.pause`: it hears the pause itself, and may have ended its turn before we knew of the pause."""
+        self._judged = self._judged and self._timeline.position - self._heard_to < WORDLESS
         return ()
 
     def end(self) -> Sent:
@@ -190,6 +197,8 @@ class TurnDialect:
             words = [as_text(as_object(word).get("text")) for word in as_list(data.get("words"))]
             return (Words((" ".join(filter(None, words)) or text).rstrip("— "), False, of),)
         self._over, self._judged = order, True
+        until = as_object((as_list(data.get("words")) or [None])[-1]).get("end")
+        self._heard_to = until / 1000 if is_amount(until) else -inf
         heard: list[Heard] = [Words(text, True, of)]
         if self._asked is None or (of is not None and of < self._asked):
             return [*heard, Finished("end", of)] if self._judges and not self._has_ended(of) else heard

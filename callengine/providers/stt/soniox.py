@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from callengine.errors import ConfigurationError, ProviderError, ProviderFault
 from callengine.ports import Opening, SessionContext, SttSession, Usage
 from callengine.providers.asking import ask_free
 from callengine.providers.fields import extra_field, key_field, positive, present, url_field
+from callengine.providers.lenient import compact, json_object
 from callengine.providers.merging import merged
 from callengine.providers.stt.dialect import Finished, Heard, Sent, Whole
 from callengine.providers.stt.streaming import open_streaming
@@ -174,7 +174,7 @@ class TokenDialect:
 
     def opening(self) -> Sent:
         """The configuration, for which the vendor waits a few seconds."""
-        return (_json(self._settings),)
+        return (compact(self._settings),)
 
     def start(self) -> Sent:
         """Nothing: it hears a stream."""
@@ -193,11 +193,11 @@ class TokenDialect:
     def end(self) -> Sent:
         """Make everything final."""
         self._asked.append((len(self._starts) - 1, self._sent))
-        return (_json({"type": "finalize"}),)
+        return (compact({"type": "finalize"}),)
 
     def still_here(self) -> Sent:
         """The vendor's own message for it."""
-        return (_json({"type": "keepalive"}),)
+        return (compact({"type": "keepalive"}),)
 
     def bye(self) -> Sent:
         """An empty frame ends the session, and its billing."""
@@ -209,12 +209,7 @@ class TokenDialect:
 
     def feed(self, message: str | bytes) -> Sequence[Heard]:
         """See `Dialect.feed`."""
-        try:
-            data = json.loads(message)
-        except ValueError:
-            return ()
-        if not isinstance(data, dict):
-            return ()
+        data = json_object(message)
         if data.get("error_code"):
             raise self._error(data)
         tokens = data.get("tokens")
@@ -284,7 +279,3 @@ def _seconds(milliseconds: object) -> float | None:
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
         return None
     return milliseconds / 1000
-
-
-def _json(message: Mapping[str, Any]) -> str:
-    return json.dumps(message, separators=(",", ":"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from callengine.audio.convert import from_pcm
 from callengine.audio.format import AudioFormat, Pcm
 from callengine.errors import ProviderError, ProviderFault
 from callengine.ports import Usage
+from callengine.providers.lenient import compact, json_object
 from callengine.providers.stt.dialect import Finished, Heard, Sent, Whole
 from callengine.wire import Failures
 
@@ -95,7 +95,7 @@ class SpeechmaticsDialect:
 
     def opening(self) -> Sent:
         """The configuration; audio is taken when it was answered."""
-        return (_json({"message": "StartRecognition", **self._settings}),)
+        return (compact({"message": "StartRecognition", **self._settings}),)
 
     def start(self) -> Sent:
         """Nothing: it hears a stream."""
@@ -114,7 +114,7 @@ class SpeechmaticsDialect:
     def end(self) -> Sent:
         """Make everything final, up to here."""
         self._asked = len(self._starts)
-        return (_json({"message": "ForceEndOfUtterance", "timestamp": round(self._sent, 3)}),)
+        return (compact({"message": "ForceEndOfUtterance", "timestamp": round(self._sent, 3)}),)
 
     def still_here(self) -> Sent:
         """There is no message for it: a ping does."""
@@ -131,12 +131,7 @@ class SpeechmaticsDialect:
 
     def feed(self, message: str | bytes) -> Sequence[Heard]:
         """See `Dialect.feed`."""
-        try:
-            data = json.loads(message)
-        except ValueError:
-            return ()
-        if not isinstance(data, dict):
-            return ()
+        data = json_object(message)
         match data.get("message"):
             case "Error":
                 raise self._failures.from_message(data)
@@ -216,7 +211,3 @@ def _trigger(settings: Mapping[str, Any]) -> float:
     for name in ("transcription_config", "conversation_config", "end_of_utterance_silence_trigger"):
         value = value.get(name) if isinstance(value, Mapping) else None
     return value if isinstance(value, int | float) else 0.0
-
-
-def _json(message: Mapping[str, Any]) -> str:
-    return json.dumps(message, separators=(",", ":"))

@@ -148,12 +148,13 @@ class MultiStream:
 
 
 def _characters(words: tuple[WordTime, ...]) -> list[tuple[str, float, float]]:
-    """Character, start and duration in seconds, a space behind every word."""
+    """Character, start and duration in seconds, a space behind every word: it takes no time of its own here."""
     characters = []
     for word in words:
-        duration = (word.end - word.start) / (len(word.word) + 1)
-        for index, character in enumerate(f"{word.word} "):
+        duration = (word.end - word.start) / len(word.word)
+        for index, character in enumerate(word.word):
             characters.append((character, word.start + index * duration, duration))
+        characters.append((" ", word.end, 0.0))
     return characters
 
 

@@ -17,6 +17,7 @@ from callengine.cleanup import single
 from callengine.testing.vendors.base import Vendor
 from callengine.testing.vendors.serving import serve_stream
 from callengine.wire import Wire, tls_context
+from callengine.wire.pool import Pool
 
 
 class Cable:
@@ -126,9 +127,7 @@ async def in_memory(*vendors: Vendor) -> AsyncIterator[Wire]:
             cable = Cable(nursery, vendors)
             transport = httpx.AsyncHTTPTransport(verify=tls_context())  # its own would cost 30 ms, and is not used
             await transport._pool.aclose()
-            transport._pool = httpcore.AsyncConnectionPool(
-                network_backend=_Backend(cable), max_connections=None, max_keepalive_connections=64
-            )
+            transport._pool = Pool(network_backend=_Backend(cable), max_connections=None, max_keepalive_connections=64)
             async with httpx.AsyncClient(transport=transport, timeout=None) as http:
                 yield Wire(http, cable)
             with trio.move_on_after(2.0):
