@@ -9,16 +9,13 @@ import attrs
 import numpy as np
 import trio
 from cases import Case, Told
+from talking import said, send, silence
 
-from callengine.audio.convert import to_pcm
 from callengine.audio.format import Pcm
 from callengine.cleanup import single
 from callengine.ports import SttResult, SttSession
 from callengine.testing.vendors import Vendor
 from callengine.wire import Wire
-
-BLOCK = 800
-"""Samples of 100 ms: what a call sends at a time."""
 
 PATIENCE = 20.0
 """Seconds in which an utterance's final must have come, whatever the vendor does."""
@@ -26,26 +23,17 @@ PATIENCE = 20.0
 SENTENCE = "a table for four please at eight"
 
 
-def silence(seconds: float) -> Pcm:
-    """Nothing said."""
-    return np.zeros(round(seconds * 8000), np.int16)
-
-
 def speech(case: Case, vendor: Vendor, text: str) -> Pcm:
     """The caller says this, with a moment of quiet around it."""
-    spoken = b"".join(word.audio for word in vendor.vocabulary.speak(text))
     if not case.reads and text:
         vendor.recorded.append(text)
-    return np.concatenate((silence(0.1), to_pcm(spoken, "mulaw"), silence(0.3)))
+    return np.concatenate((silence(0.1), said(vendor, text), silence(0.3)))
 
 
 async def say(session: SttSession, audio: Pcm, utterance: int, *, pace: float = 1.0, end: bool = True) -> None:
     """One utterance, at so many times the speed of speech."""
     await session.start_utterance(utterance)
-    for start in range(0, len(audio), BLOCK):
-        block = audio[start : start + BLOCK]
-        await trio.sleep(len(block) / 8000 / pace)
-        await session.send(block)
+    await send(session, audio, pace=pace)
     if end:
         await session.pause()
         await session.end_utterance()

@@ -7,18 +7,21 @@ import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
+from unittest.mock import ANY
+from urllib.parse import urlsplit
 
 import pytest
 import trio
 import trio.testing
-from cases import CASES, Case, Told, on_the_wire, overhear, simulated
+from cases import CASES, STT, TTS, Case, Told, on_the_wire, overhear, simulated
 from conformance_llm import reply_of
 from conformance_stt import dictate
 from conformance_tts import speaking, spoken
 from testing.stages import cancelled_after, stages
 
 from callengine.errors import ConfigurationError, ProviderError
-from callengine.ports import Opening, Parkable, Prewarmed, Probed
+from callengine.ports import Parkable, Prewarmed, Probed
+from callengine.providers.fields import PATIENCE
 from callengine.testing.vendors import Vendor
 from callengine.wire import Wire
 
@@ -40,9 +43,9 @@ async def use(case: Case, vendor: Vendor, wire: Wire | None, told: Told | None =
             return await reply_of(case, vendor, wire, told, **settings)
 
 
-async def failure(case: Case, vendor: Vendor, wire: Wire, **settings: Any) -> ProviderError:
+async def failure(case: Case, vendor: Vendor, wire: Wire, told: Told | None = None, **settings: Any) -> ProviderError:
     with pytest.raises(ProviderError) as caught, trio.fail_after(60):
-        await use(case, vendor, wire, **settings)
+        await use(case, vendor, wire, told, **settings)
     for secret in (vendor.key, WRONG):
         assert secret not in f"{caught.value!s} {caught.value!r}"
     return caught.value
@@ -55,10 +58,14 @@ async def failure(case: Case, vendor: Vendor, wire: Wire, **settings: Any) -> Pr
 async def test_each_refusal_has_its_fault_and_the_vendor_s_words_without_the_key(autojump_clock, case: Case):
     for status, fault in case.refusals:
         async with simulated(case) as (vendor, wire):
+            told = Told()
             vendor.refuse(status, f"the test says no to {vendor.key}", times=9)
-            error = await failure(case, vendor, wire)
+            error = await failure(case, vendor, wire, told)
             assert (status, error.fault) == (status, fault)
-            assert "the test says no" in str(error)
+            assert f"HTTP {status}" in str(error)
+            assert "the test says no to [key]" in str(error)
+            assert str(error).startswith(f"{case.make().name}: ")
+            assert not any(usage.seconds > 0.1 or usage.characters or usage.input_tokens for usage in told.usage)
 
 
 @EVERY
@@ -91,8 +98,20 @@ async def test_a_vendor_that_does_not_answer_is_given_up_in_time(autojump_clock,
         setattr(vendor.faults, delay, 50.0)
         began = trio.current_time()
         error = await failure(case, vendor, wire)
-        assert trio.current_time() - began <= 20.0
+        assert trio.current_time() - began <= PATIENCE
     assert error.fault == "retry"
+
+
+@pytest.mark.parametrize("case", [case for case in (*STT, *TTS) if hasattr(case.make(), "connect")], ids=str)
+async def test_connect_bounds_the_connection_and_the_free_request(autojump_clock, case: Case):
+    async with simulated(case) as (vendor, wire):
+        vendor.faults.answer_delay = 10.0
+        if case.socket:
+            assert "no connection within 1.5 s" in str(await failure(case, vendor, wire, connect=1.5))
+            assert trio.current_time() == pytest.approx(1.5, abs=0.15)
+        began = trio.current_time()
+        assert " within 1.5 s" in str(await _probing(case.make(connect=1.5), wire))
+        assert trio.current_time() - began == pytest.approx(1.5, abs=0.15)
 
 
 @EVERY
@@ -124,25 +143,34 @@ def test_a_recipe_without_its_key_or_with_one_that_cannot_be_sent_says_so(monkey
     assert WRONG not in str(caught.value)
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case.variable], ids=str)
+def test_its_name_where_its_key_is_and_how_long_it_may_wait(monkeypatch: pytest.MonkeyPatch, case: Case):
+    monkeypatch.setenv(case.variable, "from-the-environment")
+    recipe = case.make_bare()
+    assert (recipe.name, recipe.idle_limit) == (case.title, case.idle)
+    assert getattr(recipe, case.key) == "from-the-environment"
+    assert "from-the-environment" not in repr(recipe)
+    monkeypatch.delenv(case.variable)
+    if not case.prepare.get("keyed"):  # a server of one's own may know none
+        with pytest.raises(ConfigurationError, match=f"needs a key: set {case.variable}"):
+            case.make_bare()
+
+
 @EVERY
 async def test_what_a_session_starts_with_is_shown_before_and_a_hook_may_change_it(autojump_clock, case: Case):
     name, value = case.setting
-    seen: list[Opening] = []
 
-    def hook(opening: Opening) -> None:
-        seen.append(opening)
-        own = opening.settings.get(name)
-        opening.settings[name] = {**own, **value} if isinstance(own, dict) and isinstance(value, dict) else value
+    def change(settings: dict[str, Any]) -> None:
+        own = settings.get(name)
+        settings[name] = {**own, **value} if isinstance(own, dict) and isinstance(value, dict) else value
 
-    class Hooked(Told):
-        def context(self, wire: Wire | None, **settings: Any) -> Any:
-            return super().context(wire, **{**settings, "opening": hook})
-
+    told = Told(change=change)
     async with simulated(case) as (vendor, wire):
         messages = overhear(vendor)
-        assert await use(case, vendor, wire, Hooked())
-    assert {(opening.role, opening.provider) for opening in seen} == {(case.role, case.provider)}
-    assert all(vendor.hosts[0] in opening.url or "://" in opening.url for opening in seen)
+        assert await use(case, vendor, wire, told)
+    assert {(opening.role, opening.provider) for opening in told.openings} == {(case.role, case.provider)}
+    asked = {(request.host, request.path) for request in vendor.requests}
+    assert all((urlsplit(opening.url).netloc, urlsplit(opening.url).path) in asked for opening in told.openings)
     assert on_the_wire(vendor, messages, name, value)
 
 
@@ -208,6 +236,7 @@ async def test_a_session_that_can_be_prewarmed_costs_nothing_then(autojump_clock
         if isinstance(session, Prewarmed):
             await session.prewarm()
             assert vendor.connected == 1
+            assert [request.path for request in vendor.requests] == ([case.free] if case.free else ANY)
         assert (vendor.spoken, vendor.heard, told.usage) == ([], [], [])
 
 
@@ -217,6 +246,7 @@ async def test_the_free_request_says_what_a_call_would_meet(autojump_clock, case
     async with simulated(case) as (vendor, wire):
         with trio.fail_after(20):
             await case.make().probe(wire)
+        assert [request.path for request in vendor.requests] == ([case.free] if case.free else ANY)
         assert (vendor.spoken, vendor.heard, vendor.sockets) == ([], [], [])
     async with simulated(case) as (vendor, wire):
         vendor.faults.unreachable = 1

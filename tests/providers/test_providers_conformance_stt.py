@@ -7,7 +7,7 @@ import math
 
 import pytest
 import trio
-from cases import STT, Case, Told, simulated
+from cases import STT, WORDS, Case, Told, simulated
 from conformance_stt import SENTENCE, dictate, heard, listening, say, silence, speech
 from testing.stages import CLEAN_UP
 from testing.wires import chopped
@@ -178,7 +178,7 @@ async def test_a_broken_connection_may_be_tried_again(autojump_clock, case: Case
 
 @ON_SOCKETS
 async def test_each_documented_close_has_its_fault(autojump_clock, case: Case):
-    for code, reason, fault in ((1006, "", "retry"), (1011, "", "retry"), *case.closes):
+    for code, reason, fault in ((1000, "", "reopen"), (1006, "", "retry"), (1011, "", "retry"), *case.closes):
         async with simulated(case) as (vendor, wire):
 
             async def closes(vendor: Vendor = vendor, code: int = code, reason: str = reason) -> None:
@@ -188,20 +188,23 @@ async def test_each_documented_close_has_its_fault(autojump_clock, case: Case):
                     await vendor.close_all(code, f"{reason} {vendor.key}")
 
             error = await _failure(case, vendor, wire, closes)
-        assert (code, error.fault) == (code, fault)
+        assert (code, reason, error.fault) == (code, reason, fault)
+        assert code == 1006 or f"{code} {reason}".strip() in str(error)
 
 
 @ON_SOCKETS
 async def test_each_documented_error_message_has_its_fault(autojump_clock, case: Case):
     for message, fault in case.errors:
         async with simulated(case) as (vendor, wire):
-            text = message if isinstance(message, str | bytes) else json.dumps(message)
+            text = json.dumps(message).replace(WORDS, f"{WORDS} with {vendor.key}")
 
-            async def says(vendor: Vendor = vendor, text: str | bytes = text) -> None:
+            async def says(vendor: Vendor = vendor, text: str = text) -> None:
                 await vendor.say_all(text)
 
             error = await _failure(case, vendor, wire, says)
         assert (message, error.fault) == (message, fault)
+        assert f"{WORDS} with [key]" in str(error)
+        assert str(error).startswith(case.make().name)
 
 
 @EVERY
@@ -269,6 +272,19 @@ async def test_what_it_costs_is_told_once(autojump_clock, case: Case):
         usage.input_tokens for usage in told.usage
     )
     assert any(not usage.estimated for usage in told.usage) == case.told
+    assert all(f"{usage.provider} {usage.model}".strip() == case.make().name for usage in told.usage)
+
+
+@pytest.mark.parametrize("case", [case for case in STT if case.socket and not case.told], ids=str)
+async def test_the_seconds_that_are_told_are_those_of_the_audio_or_of_the_session(autojump_clock, case: Case):
+    async with simulated(case) as (_, wire):
+        told = Told()
+        async with listening(case, wire, told) as ears:
+            await say(ears.session, silence(2.0), 1)
+            await ears.final(1)
+            await say(ears.session, silence(1.0), 2, end=False)
+            lasted = trio.current_time()
+    assert sum(usage.seconds for usage in told.usage) == pytest.approx(lasted if case.by_time else 3.0, abs=0.05)
 
 
 @EVERY

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import trio
-from cases import TTS, Case, Told, simulated
+from cases import TTS, WORDS, Case, Told, simulated
 from conformance_tts import SENTENCE, audio_of, last, recording, speaking, spoken, words_of
 from testing.wires import chopped
 
 from callengine.audio.format import TELEPHONE, AudioFormat
 from callengine.errors import ProviderError
+from callengine.ports import Prewarmed
 from callengine.testing.vendors import Answer, Vendor, on_loopback
 from callengine.wire import Wire, open_wire
 
@@ -123,13 +124,16 @@ async def test_a_sentence_cut_by_cancelling_leaves_nothing_in_the_next(autojump_
 
 @EVERY
 async def test_word_times_go_forward_and_stay_within_the_audio(autojump_clock, case: Case):
-    async with simulated(case) as (_, wire), speaking(case, wire) as session:
+    async with simulated(case) as (vendor, wire), speaking(case, wire) as session:
         chunks = await spoken(session)
         words = words_of(chunks)
         length = session.audio_format.seconds(len(audio_of(chunks)))
     assert bool(words) == case.words
     if words:
         assert [word.word.strip() for word in words] == SENTENCE.split()
+        _, made = vendor.speech(SENTENCE, session.audio_format)
+        assert [word.start for word in words] == pytest.approx([word.start for word in made], abs=0.002)
+        assert [word.end for word in words] == pytest.approx([word.end for word in made], abs=0.002)
         assert all(word.start <= word.end for word in words)
         assert all(one.start <= other.start for one, other in pairwise(words))
         assert words[0].start >= 0
@@ -179,17 +183,46 @@ async def test_a_vendor_that_starts_late_or_is_slow_is_only_that(autojump_clock,
         assert trio.current_time() >= 1.8
 
 
+@EVERY
+async def test_audio_is_handed_out_as_it_comes(autojump_clock, case: Case):
+    async with simulated(case) as (vendor, wire), speaking(case, wire) as session:
+        vendor.faults.chunk_delay = 0.1
+        async with session.synthesise("word " * 20) as stream:
+            times = [trio.current_time() async for _ in stream]
+    assert times[-1] - times[0] >= 0.5
+    assert len(set(times)) >= 5
+
+
+@OVER_HTTP
+async def test_sentences_share_the_connection_that_was_made_ahead_and_a_cut_closes_it(autojump_clock, case: Case):
+    async with simulated(case) as (vendor, wire), speaking(case, wire) as session:
+        vendor.faults.connect_delay = 0.5
+        assert isinstance(session, Prewarmed)
+        await session.prewarm()
+        ready = trio.current_time()
+        await spoken(session)
+        await spoken(session)
+        assert trio.current_time() == ready
+        assert (vendor.connected, vendor.connections) == (1, 1)
+        vendor.faults.chunk_delay = 0.1
+        async with session.synthesise(SENTENCE) as stream:
+            await anext(stream)
+        await trio.sleep(0.3)
+        assert vendor.connections == 0
+
+
 # --- what goes wrong in the middle ------------------------------------------------------------------------------------
 
 
 @OVER_HTTP
 @pytest.mark.parametrize("pieces", [0, 2])
 async def test_a_sentence_that_stalls_is_an_error_in_time(autojump_clock, case: Case, pieces: int):
+    words, seconds = ("nothing more came for 0.7 s", 0.7) if pieces else ("no audio within 1.5 s", 1.5)
     async with simulated(case) as (vendor, wire), speaking(case, wire, first_byte=1.5, between=0.7) as session:
         vendor.faults.stall_after = pieces
-        with pytest.raises(ProviderError) as caught:
+        with pytest.raises(ProviderError, match=words) as caught:
             await spoken(session)
-        assert trio.current_time() <= 1.5
+        assert trio.current_time() == pytest.approx(seconds, abs=0.01)
         assert caught.value.fault == "retry"
         vendor.faults.mute, vendor.faults.stall_after = False, None
         assert audio_of(await spoken(session))
@@ -230,10 +263,11 @@ async def test_a_connection_that_breaks_in_between_is_told_by_the_next_sentence_
 
 @ON_SOCKETS
 async def test_each_documented_close_has_its_fault(autojump_clock, case: Case):
-    for code, reason, fault in ((1011, "", "retry"), *case.closes):
+    for code, reason, fault in ((1000, "", "reopen"), (1011, "", "retry"), *case.closes):
         async with simulated(case) as (vendor, wire):
             error = await _failure(case, vendor, wire, partial(vendor.close_all, code, f"{reason} {vendor.key}"))
         assert (code, reason, error.fault) == (code, reason, fault)
+        assert all(word in str(error) for word in (reason or str(code)).split())
 
 
 async def _failure(case: Case, vendor: Any, wire: Wire, when: Any, slowly: float = 0.2) -> ProviderError:
@@ -261,8 +295,11 @@ async def _failure(case: Case, vendor: Any, wire: Wire, when: Any, slowly: float
 async def test_each_documented_error_message_has_its_fault(autojump_clock, case: Case):
     for message, fault in case.errors:
         async with simulated(case) as (vendor, wire):
-            error = await _failure(case, vendor, wire, partial(vendor.say_all, json.dumps(message)))
+            text = json.dumps(message).replace(WORDS, f"{WORDS} with {vendor.key}")
+            error = await _failure(case, vendor, wire, partial(vendor.say_all, text))
         assert (message, error.fault) == (message, fault)
+        assert f"{WORDS} with [key]" in str(error)
+        assert str(error).startswith(case.make().name)
 
 
 GARBAGE = [
@@ -321,8 +358,9 @@ async def test_what_it_costs_is_told_once_a_sentence(autojump_clock, case: Case)
             for text in texts:
                 await spoken(session, text)
     assert {usage.provider for usage in told.usage} == {case.provider}
-    assert sum(usage.characters for usage in told.usage) == sum(map(len, texts))
-    assert all(usage.model for usage in told.usage)
+    assert [usage.characters for usage in told.usage] == [len(text) for text in texts]
+    assert all(f"{usage.provider} {usage.model}" == case.make().name.removesuffix(" over http") for usage in told.usage)
+    assert all(usage.estimated for usage in told.usage)
 
 
 @EVERY
@@ -333,7 +371,18 @@ async def test_a_sentence_that_was_cut_costs_what_was_begun(autojump_clock, case
         async with speaking(case, wire, told) as session:
             async with session.synthesise(SENTENCE) as stream:
                 await anext(stream)
-    assert sum(usage.characters for usage in told.usage) == len(SENTENCE)
+    assert [usage.characters for usage in told.usage] == [len(SENTENCE)]
+
+
+@EVERY
+async def test_a_sentence_that_is_left_before_its_first_audio_costs_what_was_begun(autojump_clock, case: Case):
+    async with simulated(case) as (vendor, wire):
+        told = Told()
+        async with speaking(case, wire, told) as session:
+            vendor.faults.answer_delay = vendor.faults.chunk_delay = 1.0
+            with trio.move_on_after(0.5):
+                await spoken(session)
+    assert [usage.characters for usage in told.usage] == [len(SENTENCE)]
 
 
 @EVERY

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from cases import Told
 from hypothesis import given
 from hypothesis import strategies as st
 from language_talk import ASKED, TOOLS, ask, read, words
-from vendor_talk import Meter
 
 from callengine.errors import ProviderError
 from callengine.ports import LlmEvent, Message, SessionContext, TextDelta, ToolCall
@@ -173,7 +173,7 @@ async def test_sealed_thoughts_go_back_with_the_call_that_followed_them(autojump
     vendor = FakeAnthropic()
     vendor.replies("Let me look.", CALL, thought="He wants a table.")
     recipe = Anthropic(api_key=vendor.key, thinking="adaptive")
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         events = await ask(session, ASKED, TOOLS)
         assert words(events) == "Let me look."  # thoughts are never spoken
         (call,) = (event for event in events if isinstance(event, ToolCall))
@@ -248,7 +248,7 @@ async def test_an_error_in_the_stream_comes_behind_the_words_before_it(
     error = {"type": "error", "error": {"type": kind, "message": "The vendor's words."}}
     vendor.replies("One moment.", sse(error, "error"))
     heard: list[LlmEvent] = []
-    async with in_memory(vendor) as wire, Anthropic(api_key=vendor.key).open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, Anthropic(api_key=vendor.key).open(Told().context(wire)) as session:
         with pytest.raises(ProviderError, match="The vendor's words") as caught:
             await ask(session, heard=heard)
     assert words(heard) == "One moment."

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from cases import Told
 from hypothesis import given
 from hypothesis import strategies as st
 from language_talk import ASKED, TOOLS, ask, read, words
-from vendor_talk import Meter
 
 from callengine.errors import ConfigurationError, ProviderError
 from callengine.ports import Message, TextDelta, ToolCall
@@ -132,7 +132,7 @@ async def test_a_seal_goes_back_where_it_came_and_a_foreign_call_gets_a_stand_in
     vendor = FakeGemini()
     vendor.replies("Let me look.", ToolCall("", "find_table", '{"size": 2}'), thought="He wants a table.")
     recipe = Gemini(api_key=vendor.key)
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         events = await ask(session, ASKED, TOOLS)
         assert words(events) == "Let me look."  # thoughts are never spoken
         (call,) = (event for event in events if isinstance(event, ToolCall))
@@ -218,7 +218,7 @@ async def test_the_pause_that_a_quota_wants(
 ) -> None:
     vendor = FakeGemini()
     vendor.faults.refusals.append(vendor.exhausted(**settings))
-    async with in_memory(vendor) as wire, Gemini(api_key=vendor.key).open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, Gemini(api_key=vendor.key).open(Told().context(wire)) as session:
         with pytest.raises(ProviderError, match="HTTP 429: Quota exceeded") as caught:
             await ask(session)
     assert (caught.value.fault, caught.value.retry_after) == (fault, pause)

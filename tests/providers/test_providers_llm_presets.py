@@ -8,8 +8,8 @@ import attrs
 import pytest
 import trio
 import trio.testing
+from cases import Told
 from language_talk import ASKED, TOOLS, ask, words
-from vendor_talk import Meter
 
 from callengine.errors import ConfigurationError, ProviderError
 from callengine.ports import Message
@@ -49,7 +49,7 @@ def test_a_key_in_the_environment_is_enough(
 async def test_ones_own_settings_go_over_those_that_fit(autojump_clock: trio.testing.MockClock) -> None:
     vendor = FakeOpenAIChat()
     recipe = OpenAI(api_key=vendor.key, extra={"reasoning_effort": "high", "verbosity": "low"})
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         await ask(session)
     assert (vendor.asked[0]["reasoning_effort"], vendor.asked[0]["verbosity"]) == ("high", "low")
 
@@ -118,20 +118,20 @@ async def test_a_server_without_usage_is_asked_once_with_it(autojump_clock: trio
     vendor.usage_option = False
     recipe = OpenAICompatible("http://localhost:8000/v1", "m", vendor.key)
     async with in_memory(vendor) as wire:
-        meter = Meter(wire)
-        async with recipe.open(meter.context) as session:
+        told = Told()
+        async with recipe.open(told.context(wire)) as session:
             assert words(await ask(session)) == "You said: Any table tonight?"
             await ask(session)
         assert vendor.connected == 1
     assert ["stream_options" in request.json for request in vendor.requests] == [True, False, False]
-    assert [usage.estimated for usage in meter.usage] == [True, True]
+    assert [usage.estimated for usage in told.usage] == [True, True]
 
 
 async def test_a_call_that_groq_could_not_read_may_be_tried_again(autojump_clock: trio.testing.MockClock) -> None:
     vendor = FakeOpenAIChat("groq")
     vendor.fails_to_write_a_call()
     recipe = Groq(api_key=vendor.key)
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         with pytest.raises(ProviderError, match="Failed to call a function") as caught:
             await ask(session, ASKED, TOOLS)
         assert caught.value.fault == "retry"
@@ -146,7 +146,7 @@ async def test_warming_ollama_loads_its_model(
     assert recipe.base_url == "http://localhost:12000/v1"
     vendor = FakeOpenAIChat("ollama")
     vendor.faults.answer_delay = 60  # it takes a minute
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         await session.prewarm()
         assert vendor.loaded == ["qwen3:8b"]
         assert vendor.requests[0].json["keep_alive"] == "1h"

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from cases import Told
 from hypothesis import given
 from hypothesis import strategies as st
 from language_talk import ASKED, TOOLS, ask, read, words
-from vendor_talk import Meter
 
 from callengine.errors import ProviderError
 from callengine.ports import Message, TextDelta, ToolCall
@@ -117,7 +117,7 @@ async def test_sealed_reasoning_goes_back_in_front_of_the_call_that_followed_it(
     vendor = FakeOpenAIResponses()
     vendor.replies("Let me look.", CALL, thought="gAAAA")
     recipe = OpenAIResponses(api_key=vendor.key, effort="low")
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         events = await ask(session, ASKED, TOOLS)
         assert words(events) == "Let me look."
         (call,) = (event for event in events if isinstance(event, ToolCall))

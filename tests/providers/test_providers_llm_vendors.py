@@ -10,8 +10,8 @@ import attrs
 import pytest
 import trio
 import trio.testing
+from cases import Told
 from language_talk import ASKED, FOUR, PAIRS, TOOLS, Pair, ask, calls, words
-from vendor_talk import Meter
 
 from callengine.brain.agent import Agent
 from callengine.errors import ConfigurationError, ProviderError
@@ -41,7 +41,7 @@ async def test_a_reply_is_its_text_and_then_its_calls(
     vendor, recipe = made(pair)
     vendor.faults.chunk = chunk
     vendor.replies("Un caffè, let me", " look. 😀", CALL, OTHER_CALL)
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         events = await ask(session, ASKED, TOOLS)
     assert words(events) == "Un caffè, let me look. 😀"
     assert calls(events) == [("find_table", '{"size": 2}'), ("opening_hours", "{}")]
@@ -57,7 +57,7 @@ async def test_results_and_errors_go_back_in_the_vendors_shape(
     vendor, recipe = made(pair)
     vendor.replies("Let me look.", CALL, OTHER_CALL)
     vendor.replies("We have one at seven.")
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         first = await ask(session, ASKED, TOOLS)
         made_calls = tuple(event for event in first if isinstance(event, ToolCall))
         history = [
@@ -118,7 +118,7 @@ async def test_every_conversation_that_a_call_can_have_is_taken(
 ) -> None:
     vendor, recipe = made(pair)
     vendor.replies("Yes.")
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         assert words(await ask(session, UNUSUAL[name], TOOLS)) == "Yes."
 
 
@@ -129,7 +129,7 @@ async def test_ids_that_a_vendor_leaves_out_or_repeats_are_made_up(
     vendor, recipe = made(pair)
     earlier = [*ASKED, Message("assistant", "", (CALL,)), Message("tool", "none", tool_call_id=CALL.id)]
     vendor.replies(attrs.evolve(CALL, id=""), attrs.evolve(OTHER_CALL, id=CALL.id))
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         events = await ask(session, earlier, TOOLS)
     ids = [event.id for event in events if isinstance(event, ToolCall)]
     assert len({*ids, CALL.id}) == 3
@@ -141,10 +141,10 @@ async def test_what_a_reply_cost_is_the_vendors_figure(pair: Pair, autojump_cloc
     vendor, recipe = made(pair)
     vendor.figures = attrs.evolve(vendor.figures, reasoning=0 if pair.name == "anthropic" else 7)
     async with in_memory(vendor) as wire:
-        meter = Meter(wire)
-        async with recipe.open(meter.context) as session:
+        told = Told()
+        async with recipe.open(told.context(wire)) as session:
             await ask(session)
-    (usage,) = meter.usage
+    (usage,) = told.usage
     assert (usage.input_tokens, usage.cached_tokens, usage.output_tokens) == (412, 256, 18)
     assert usage.reasoning_tokens == vendor.figures.reasoning
     assert (usage.model, usage.estimated) == (recipe.model, False)
@@ -158,10 +158,10 @@ async def test_a_cost_that_is_not_told_is_estimated(pair: Pair, autojump_clock: 
     vendor.figures = None
     vendor.replies("x" * 40)
     async with in_memory(vendor) as wire:
-        meter = Meter(wire)
-        async with recipe.open(meter.context) as session:
+        told = Told()
+        async with recipe.open(told.context(wire)) as session:
             await ask(session)
-    (usage,) = meter.usage
+    (usage,) = told.usage
     assert usage.estimated
     assert usage.input_tokens == 11  # 44 characters were asked
     assert usage.output_tokens == 10
@@ -175,14 +175,14 @@ async def test_a_reply_that_is_left_early_is_estimated_and_its_connection_closed
     vendor.faults.chunk_delay = 0.1
     vendor.replies("one two three four five six seven eight nine ten")
     async with in_memory(vendor) as wire:
-        meter = Meter(wire)
-        async with recipe.open(meter.context) as session:
+        told = Told()
+        async with recipe.open(told.context(wire)) as session:
             with trio.CancelScope() as scope:
                 async with session.reply(ASKED) as reply:
                     async for _ in reply:
                         scope.cancel()
-            assert [usage.estimated for usage in meter.usage] == [True]
-            assert 0 < meter.usage[0].output_tokens < 18 or pair.name == "vllm"
+            assert [usage.estimated for usage in told.usage] == [True]
+            assert 0 < told.usage[0].output_tokens < 18 or pair.name == "vllm"
             await trio.sleep(0.3)
             assert vendor.connections == 0  # it noticed at its next word
             assert words(await ask(session))  # and the session is still good
@@ -192,7 +192,7 @@ async def test_a_reply_that_is_left_early_is_estimated_and_its_connection_closed
 async def test_replies_share_the_pools_connection(pair: Pair, autojump_clock: trio.testing.MockClock) -> None:
     vendor, recipe = made(pair)
     async with in_memory(vendor) as wire:
-        async with recipe.open(Meter(wire).context) as session, recipe.open(Meter(wire).context) as other:
+        async with recipe.open(Told().context(wire)) as session, recipe.open(Told().context(wire)) as other:
             await session.prewarm()
             assert vendor.asked == []
             for speaker in (session, other, session):
@@ -248,13 +248,13 @@ async def test_a_refusal_says_what_helps_and_costs_nothing(
     vendor, recipe = made(pair)
     vendor.refuse(status, f"The vendor's words about {vendor.key}.", **{"retry-after": "3"})
     async with in_memory(vendor) as wire:
-        meter = Meter(wire)
-        async with recipe.open(meter.context) as session:
+        told = Told()
+        async with recipe.open(told.context(wire)) as session:
             with pytest.raises(ProviderError, match="The vendor's words about \\[key\\]") as caught:
                 await ask(session)
             assert caught.value.fault == FAULTS[status]
             assert caught.value.retry_after == 3
-            assert meter.usage == []
+            assert told.usage == []
             assert words(await ask(session))
 
 
@@ -265,12 +265,12 @@ async def test_a_vendor_that_cannot_be_reached_costs_nothing_either(
     vendor, recipe = made(pair)
     vendor.faults.unreachable = 1
     async with in_memory(vendor) as wire:
-        meter = Meter(wire)
-        async with recipe.open(meter.context) as session:
+        told = Told()
+        async with recipe.open(told.context(wire)) as session:
             with pytest.raises(ProviderError, match="connection failed") as caught:
                 await ask(session)
             assert caught.value.fault == "retry"
-            assert meter.usage == []
+            assert told.usage == []
             assert words(await ask(session))
 
 
@@ -283,14 +283,14 @@ async def test_the_first_word_has_a_bound(pair: Pair, where: str, autojump_clock
     else:
         vendor.faults.chunk_delay = 60
     async with in_memory(vendor) as wire:
-        meter = Meter(wire)
-        async with recipe.open(meter.context) as session:
+        told = Told()
+        async with recipe.open(told.context(wire)) as session:
             started = trio.current_time()
             with pytest.raises(ProviderError, match="no first word within 3 s") as caught:
                 await ask(session)
             assert trio.current_time() - started == pytest.approx(3.0)
         assert caught.value.fault == "retry"
-        assert [(usage.estimated, usage.output_tokens) for usage in meter.usage] == [(True, 0)]  # it took the request
+        assert [(usage.estimated, usage.output_tokens) for usage in told.usage] == [(True, 0)]  # it took the request
         vendor.break_all()
 
 
@@ -301,7 +301,7 @@ async def test_so_has_each_later_one(pair: Pair, autojump_clock: trio.testing.Mo
     vendor.replies("one", " two", *keep_alive, " three")
     vendor.faults.chunk_delay = 0.9
     heard: list[LlmEvent] = []
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         with pytest.raises(ProviderError, match="nothing more came for 2 s") as caught:
             await ask(session, heard=heard)
     assert words(heard) == "one two"
@@ -314,7 +314,7 @@ async def test_a_stream_that_breaks_is_an_error_behind_the_words_before_it(
 ) -> None:
     vendor, recipe = made(pair)
     async with in_memory(vendor) as wire:
-        async with recipe.open(Meter(wire).context) as session:
+        async with recipe.open(Told().context(wire)) as session:
             for part, said in ((b"data: {broken\n\n", "not JSON"), (b"x" * 2_000_000, "larger than")):
                 vendor.replies("One moment.", part)
                 heard: list[LlmEvent] = []
@@ -335,7 +335,7 @@ async def test_a_stream_that_breaks_is_an_error_behind_the_words_before_it(
 async def test_a_stream_without_an_end_is_an_error(pair: Pair, autojump_clock: trio.testing.MockClock) -> None:
     vendor, recipe = made(pair)
     vendor.streams(b"")
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         with pytest.raises(ProviderError, match="ended in the middle") as caught:
             await ask(session)
     assert caught.value.fault == "retry"
@@ -361,7 +361,7 @@ async def test_things_that_nobody_knows_mean_nothing(pair: Pair, autojump_clock:
         )
     )
     vendor.replies("All", unknown, " well.")
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         assert words(await ask(session)) == "All well."
 
 
@@ -370,7 +370,7 @@ async def test_an_answer_that_is_no_stream_names_the_url(pair: Pair, autojump_cl
     vendor, recipe = made(pair)
     page = attrs.evolve(vendor.error(200, "x"), body=b"<html>", headers={"content-type": "text/html"})
     vendor.faults.refusals.append(page)
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         with pytest.raises(ProviderError, match="base_url") as caught:
             await ask(session)
     assert caught.value.fault == "fatal"
@@ -384,10 +384,10 @@ async def test_a_hook_sees_each_request_and_may_change_it(pair: Pair, autojump_c
         settings["metadata" if pair.name != "gemini" else "labels"] = {"line": "7"}
 
     async with in_memory(vendor) as wire:
-        meter = Meter(wire, change=change)
-        async with recipe.open(meter.context) as session:
+        told = Told(change=change)
+        async with recipe.open(told.context(wire)) as session:
             await ask(session)
-    (opening,) = meter.openings
+    (opening,) = told.openings
     assert (opening.role, opening.provider) == ("llm", recipe.provider)
     assert opening.url == recipe.url
     assert vendor.asked[0] == opening.settings
@@ -399,7 +399,7 @@ async def test_a_hook_sees_each_request_and_may_change_it(pair: Pair, autojump_c
 async def test_extra_settings_go_over_the_others(pair: Pair, autojump_clock: trio.testing.MockClock) -> None:
     name = "metadata" if pair.name != "gemini" else "generationConfig"
     vendor, recipe = made(pair, extra={name: {"stopSequences": ["x"]}}, temperature=0.5)
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         await ask(session)
     settings = vendor.asked[0][name]
     assert settings["stopSequences"] == ["x"]
@@ -409,7 +409,7 @@ async def test_extra_settings_go_over_the_others(pair: Pair, autojump_clock: tri
 @each_protocol
 async def test_the_limit_of_a_reply_is_sent(pair: Pair, autojump_clock: trio.testing.MockClock) -> None:
     vendor, recipe = made(pair, max_tokens=321)
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         await ask(session)
     assert ": 321" in json.dumps(vendor.asked[0])
 
@@ -422,12 +422,12 @@ async def test_over_real_sockets(pair: Pair) -> None:
     async with on_loopback(vendor) as address, open_wire() as wire:
         path = urlsplit(made(pair)[1].base_url).path
         recipe = pair.recipe(api_key=vendor.key, base_url=f"http://{address}{path}")
-        meter = Meter(wire)
-        async with recipe.open(meter.context) as session:
+        told = Told()
+        async with recipe.open(told.context(wire)) as session:
             await session.prewarm()
             events = await ask(session, ASKED, TOOLS)
             assert (words(events), calls(events)) == ("Let me look.", [("find_table", '{"size": 2}')])
-            assert meter.usage[0].provider in ("openai", "anthropic", "gemini")
+            assert told.usage[0].provider in ("openai", "anthropic", "gemini")
             assert vendor.connected == 1
 
 
@@ -466,7 +466,7 @@ def test_recipes_say_what_they_are(pair: Pair, monkeypatch: pytest.MonkeyPatch) 
 async def test_a_long_answer_to_warming_leaves_a_connection_too(autojump_clock: trio.testing.MockClock) -> None:
     vendor, recipe = made(PAIRS[0])
     vendor.faults.refusals.append(Answer.of({"data": [{"id": "m" * 1000}] * 200}))
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         await session.prewarm()
         await ask(session)
         assert vendor.connected == 1
@@ -474,5 +474,5 @@ async def test_a_long_answer_to_warming_leaves_a_connection_too(autojump_clock: 
 
 async def test_a_session_can_be_warmed(autojump_clock: trio.testing.MockClock) -> None:
     vendor, recipe = made(PAIRS[0])
-    async with in_memory(vendor) as wire, recipe.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe.open(Told().context(wire)) as session:
         assert isinstance(session, Prewarmed)

@@ -12,7 +12,7 @@ from local_speech import CALLERS, WatchedWorkers, blocks, clip, final, kept_busy
 
 from callengine.audio import read_wav
 from callengine.errors import AudioError, ConfigurationError, ProviderError
-from callengine.ports import SessionContext, SttResult
+from callengine.ports import SessionContext, SttResult, Usage
 from callengine.providers.local.models import LocalModels
 from callengine.providers.local.workers import Workers
 from callengine.providers.stt.local import LocalSpeechToText
@@ -58,6 +58,15 @@ async def test_an_utterance_without_words_has_an_empty_final(models: LocalModels
         await session.start_utterance(2)
         await session.end_utterance()
         assert await session.receive() == SttResult("", True, 2)
+
+
+async def test_the_seconds_of_each_utterance_are_told_also_of_one_that_was_not_ended(models: LocalModels) -> None:
+    told: list[Usage] = []
+    async with models.stt.open(SessionContext("call-1", meter=told.append)) as session:
+        assert await said(session, 1, np.zeros(8000, np.int16)) == ""
+        await session.start_utterance(2)
+        await session.send(np.zeros(4000, np.int16))
+    assert told == [Usage(provider="local", model="moonshine tiny-en", seconds=seconds) for seconds in (1.0, 0.5)]
 
 
 async def test_what_was_decoded_in_a_pause_is_heard_at_once_and_is_the_final(

@@ -10,7 +10,7 @@ import trio
 
 from callengine.audio import MULAW, AudioFormat, Pcm, Resampler, rms_dbfs
 from callengine.errors import ConfigurationError, ProviderError
-from callengine.ports import SessionContext, SpeechChunk
+from callengine.ports import SessionContext, SpeechChunk, Usage
 from callengine.providers.local.hibari import HibariVoice
 from callengine.providers.local.models import LocalModels
 from callengine.providers.local.workers import Workers
@@ -65,6 +65,14 @@ async def test_speech_begins_at_once_and_is_as_loud_as_a_caller(models: LocalMod
     assert 0.15 < loud[::-1].index(True) / 100 < 0.35
     speech = [level for level in levels(pcm) if level > max(levels(pcm)) - 25]
     assert 10 * np.log10(np.mean(10 ** (np.array(speech) / 10))) == pytest.approx(-20, abs=2)
+
+
+async def test_the_characters_of_a_text_are_told(models: LocalModels) -> None:
+    told: list[Usage] = []
+    async with models.tts.open(SessionContext("call-1", meter=told.append)) as session:
+        async with session.synthesise("No thank you."):
+            pass
+    assert told == [Usage(provider="local", model="hibari", characters=13)]
 
 
 async def test_each_sentence_is_a_chunk(models: LocalModels) -> None:

@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import numpy as np
 import pytest
 import trio
-from hearing import Notes, final, said, send, silence, utterance
+from cases import Told
+from talking import final, said, say, send, session, silence
 
 from callengine import Agent
 from callengine.errors import ConfigurationError, ProviderError
-from callengine.ports import Opening, SttResult, SttSession, Usage
+from callengine.ports import SttResult, Usage
 from callengine.providers.stt.assemblyai import AssemblyAI
 from callengine.providers.stt.assemblyai_wire import AssemblyFailures, TurnDialect
 from callengine.providers.stt.dialect import Finished, Words
 from callengine.testing import CallLab
-from callengine.testing.vendors import in_memory, on_loopback
+from callengine.testing.vendors import in_memory
 from callengine.testing.vendors.assemblyai import FakeAssemblyAI
-from callengine.wire import open_wire
 
 KEY = FakeAssemblyAI.key
 ENGLISH = "universal-streaming-english"
 
 
-@asynccontextmanager
-async def opened(vendor: FakeAssemblyAI, notes: Notes | None = None, **settings: Any) -> AsyncIterator[SttSession]:
+def opened(vendor: FakeAssemblyAI, told: Told | None = None, **settings: Any) -> AbstractAsyncContextManager[Any]:
     context = settings.pop("context", {})
-    async with in_memory(vendor) as wire:
-        recipe = AssemblyAI(api_key=settings.pop("api_key", vendor.key), **settings)
-        async with recipe.open((notes or Notes()).context(wire, **context)) as session:
-            yield session
+    return session(vendor, AssemblyAI(**{"api_key": KEY, **settings}), told, **context)
 
 
 # --- an utterance -----------------------------------------------------------------------------------------------------
@@ -43,7 +38,7 @@ async def test_an_utterance_is_final_when_the_call_ends_it(autojump_clock: Any) 
     vendor = FakeAssemblyAI()
     async with opened(vendor) as session:
         assert session.hears_pauses
-        await utterance(session, 7, said(vendor.vocabulary, "My account number is 42."))
+        await say(session, 7, said(vendor, "My account number is 42."), pace=1.0)
         at = trio.current_time()
         assert await final(session) == SttResult("My account number is 42.", True, 7)
         assert trio.current_time() == at
@@ -52,14 +47,14 @@ async def test_an_utterance_is_final_when_the_call_ends_it(autojump_clock: Any) 
 async def test_frames_of_20_ms_are_put_together_so_that_the_vendor_takes_them(autojump_clock: Any) -> None:
     vendor = FakeAssemblyAI()  # ends the session for a message of less than 50 ms, or more than 1,000
     async with opened(vendor) as session:
-        audio = said(vendor.vocabulary, "Twenty milliseconds at a time.")
+        audio = said(vendor, "Twenty milliseconds at a time.")
         await session.start_utterance(1)
         for start in range(0, len(audio) - 40, 160):
             await session.send(audio[start : start + 160])
         await session.send(audio[-40:])
         await session.end_utterance()
         assert (await final(session)).text == "Twenty milliseconds at a time."
-        await utterance(session, 2, silence(0.01))
+        await say(session, 2, silence(0.01), pace=1.0)
         assert (await final(session)).text == ""
 
 
@@ -68,7 +63,7 @@ async def test_turns_that_end_within_an_utterance_are_put_together(autojump_cloc
     async with opened(vendor) as session:
         await session.start_utterance(1)
         for text in ("A table.", "For two.", "At eight."):
-            await send(session, said(vendor.vocabulary, text))
+            await send(session, said(vendor, text))
             await session.pause()
             await send(session, silence(0.3))
         await session.end_utterance()
@@ -80,7 +75,7 @@ async def test_where_the_turn_has_ended_already_the_final_is_nearly_at_once(auto
     vendor = FakeAssemblyAI()
     async with opened(vendor) as session:
         await session.start_utterance(1)
-        await send(session, said(vendor.vocabulary, "Yes."))
+        await send(session, said(vendor, "Yes."))
         await session.pause()
         await send(session, silence(0.5))
         assert not (await session.receive()).final
@@ -93,7 +88,7 @@ async def test_where_the_turn_has_ended_already_the_final_is_nearly_at_once(auto
 async def test_an_utterance_of_nothing_has_an_empty_final(autojump_clock: Any) -> None:
     vendor = FakeAssemblyAI()
     async with opened(vendor) as session:
-        await utterance(session, 1, silence(0.5))
+        await say(session, 1, silence(0.5), pace=1.0)
         at = trio.current_time()
         assert await final(session) == SttResult("", True, 1)
         assert trio.current_time() - at == pytest.approx(1.0)
@@ -102,7 +97,7 @@ async def test_an_utterance_of_nothing_has_an_empty_final(autojump_clock: Any) -
 async def test_words_are_told_as_they_come_by_the_models_that_do(autojump_clock: Any) -> None:
     vendor, heard = FakeAssemblyAI(), []
     async with opened(vendor, model=ENGLISH) as session:
-        await utterance(session, 1, said(vendor.vocabulary, "I need a refund."))
+        await say(session, 1, said(vendor, "I need a refund."), pace=1.0)
         result = await final(session, heard)
     assert [part.text for part in heard][:3] == ["I", "I need", "I need a"]
     assert result.text == "i need a refund"
@@ -111,9 +106,9 @@ async def test_words_are_told_as_they_come_by_the_models_that_do(autojump_clock:
 async def test_a_turn_that_ends_twice_counts_once_as_it_is_first(autojump_clock: Any) -> None:
     vendor = FakeAssemblyAI()
     async with opened(vendor, model=ENGLISH, extra={"format_turns": True}) as session:
-        await utterance(session, 1, said(vendor.vocabulary, "I need a refund."))
+        await say(session, 1, said(vendor, "I need a refund."), pace=1.0)
         assert (await final(session)).text == "i need a refund"
-        await utterance(session, 2, said(vendor.vocabulary, "For two."))
+        await say(session, 2, said(vendor, "For two."), pace=1.0)
         assert (await final(session)).text == "for two"
 
 
@@ -121,7 +116,7 @@ async def test_a_turn_that_ends_twice_counts_once_as_it_is_formatted(autojump_cl
     vendor = FakeAssemblyAI()
     async with opened(vendor, model=ENGLISH, format_turns=True) as session:
         for number, text in enumerate(("I need a refund.", "For two.")):
-            await utterance(session, number, said(vendor.vocabulary, text))
+            await say(session, number, said(vendor, text), pace=1.0)
             assert (await final(session)).text == text
 
 
@@ -130,7 +125,7 @@ async def test_the_vendors_judgement_of_a_turn_counts_where_it_is_wanted(turns: 
     vendor = FakeAssemblyAI()
     async with opened(vendor, turns=turns) as session:
         await session.start_utterance(1)
-        await send(session, said(vendor.vocabulary, "Yes."))
+        await send(session, said(vendor, "Yes."))
         await send(session, silence(0.3))
         with trio.move_on_after(1):
             assert not (await session.receive()).final
@@ -145,10 +140,10 @@ async def test_words_that_come_after_the_final_never_go_to_the_next_utterance(au
     vendor = FakeAssemblyAI()
     async with opened(vendor) as session:
         vendor.faults.chunk_delay = 3.0
-        await utterance(session, 1, said(vendor.vocabulary, "Never mind."))
+        await say(session, 1, said(vendor, "Never mind."), pace=1.0)
         assert (await final(session)).text == ""
         await session.start_utterance(2)
-        await send(session, said(vendor.vocabulary, "Something else."))
+        await send(session, said(vendor, "Something else."))
         vendor.faults.chunk_delay = 0.0
         await session.end_utterance()
         assert await final(session) == SttResult("Something else.", True, 2)
@@ -163,8 +158,8 @@ async def test_a_backlog_is_sent_faster_than_it_was_spoken_but_not_all_of_it(aut
     text = "This has waited for so long that the vendor would not take all of it at once."
     async with opened(vendor) as session:
         began = trio.current_time()
-        audio = said(vendor.vocabulary, text)
-        await utterance(session, 1, audio, pace=False)
+        audio = said(vendor, text)
+        await say(session, 1, audio)
         assert trio.current_time() - began == pytest.approx(len(audio) / 8000 - 2.0)
         assert (await final(session)).text == text
     assert len(audio) > 4 * 8000
@@ -175,38 +170,30 @@ async def test_how_far_ahead_of_the_time_it_may_be_is_a_setting(autojump_clock: 
     vendor.backlog = 100.0
     async with opened(vendor, ahead=50.0) as session:
         began = trio.current_time()
-        await utterance(session, 1, silence(40), pace=False)
+        await say(session, 1, silence(40))
         assert trio.current_time() == began
 
 
 async def test_an_idle_session_is_kept_and_all_of_its_time_is_told(autojump_clock: Any) -> None:
-    vendor, notes = FakeAssemblyAI(), Notes()
-    async with opened(vendor, notes) as session:
+    vendor, told = FakeAssemblyAI(), Told()
+    async with opened(vendor, told) as session:
         await trio.sleep(120)
-        await utterance(session, 1, said(vendor.vocabulary, "Hi?"))
+        await say(session, 1, said(vendor, "Hi?"), pace=1.0)
         assert (await final(session)).text == "Hi?"
-        assert notes.usage == []
+        assert told.usage == []
     spoken = 120 + 0.24
     assert vendor.connected == 1
-    assert notes.usage == [
+    assert told.usage == [
         Usage(provider="assemblyai", model="universal-3-6-pro", seconds=pytest.approx(spoken, abs=0.1), estimated=True)
     ]
     assert AssemblyAI(api_key=KEY).idle_limit == 0.0
-
-
-async def test_the_time_of_a_session_that_is_cancelled_is_told(autojump_clock: Any) -> None:
-    notes = Notes()
-    with trio.move_on_after(7):
-        async with opened(FakeAssemblyAI(), notes) as session:
-            await session.receive()
-    assert notes.usage[0].seconds == pytest.approx(7.0)
 
 
 async def test_it_needs_no_begin(autojump_clock: Any) -> None:
     vendor = FakeAssemblyAI()
     vendor.begins = False
     async with opened(vendor) as session:
-        await utterance(session, 1, said(vendor.vocabulary, "Hello."))
+        await say(session, 1, said(vendor, "Hello."), pace=1.0)
         assert (await final(session)).text == "Hello."
 
 
@@ -226,17 +213,6 @@ CLOSES = [
 ]
 
 
-@pytest.mark.parametrize(("code", "reason", "fault"), CLOSES)
-async def test_what_a_close_means(code: int, reason: str, fault: str, autojump_clock: Any) -> None:
-    vendor = FakeAssemblyAI()
-    async with opened(vendor) as session, trio.open_nursery() as nursery:
-        nursery.start_soon(vendor.close_all, code, reason)
-        with pytest.raises(ProviderError) as caught:
-            await session.receive()
-    assert caught.value.fault == fault
-    assert f"{code} {reason}".strip() in str(caught.value)
-
-
 @pytest.mark.parametrize(("code", "reason", "fault"), [each for each in CLOSES if each[0] >= 3000])
 def test_an_error_message_means_the_same_as_the_close_behind_it(code: int, reason: str, fault: str) -> None:
     with pytest.raises(ProviderError, match=str(code)) as caught:
@@ -253,17 +229,6 @@ async def test_a_bad_key_is_fatal_at_the_handshake_or_after_it(late: bool, autoj
             await session.receive()
     assert caught.value.fault == "fatal"
     assert "not-the-right-key" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("status", "fault"), [(401, "fatal"), (429, "retry"), (500, "retry")])
-async def test_a_refusal_is_told_in_the_vendors_words(status: int, fault: str, autojump_clock: Any) -> None:
-    vendor = FakeAssemblyAI()
-    vendor.refuse(status, f"because of {KEY}")
-    with pytest.raises(ProviderError) as caught:
-        async with opened(vendor):
-            pass
-    assert str(caught.value) == f"assemblyai universal-3-6-pro: HTTP {status}: because of [key]"
-    assert caught.value.fault == fault
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -306,26 +271,6 @@ async def test_settings_reach_the_vendor(
     assert request.query == query
 
 
-async def test_a_hook_changes_what_the_session_starts_with(autojump_clock: Any) -> None:
-    def hook(opening: Opening) -> None:
-        assert (opening.role, opening.provider) == ("stt", "assemblyai")
-        assert opening.url == "wss://streaming.assemblyai.com/v3/ws"
-        opening.settings["keyterms_prompt"] = ["Harrison"]
-
-    vendor = FakeAssemblyAI()
-    async with opened(vendor, context={"opening": hook}):
-        pass
-    assert vendor.requests[0].parameter("keyterms_prompt") == '["Harrison"]'
-
-
-async def test_connect_bounds_the_time_to_connect(autojump_clock: Any) -> None:
-    vendor = FakeAssemblyAI()
-    vendor.faults.answer_delay = 10
-    with pytest.raises(ProviderError, match=r"no connection within 1\.5 s"):
-        async with opened(vendor, connect=1.5):
-            pass
-
-
 @pytest.mark.parametrize(
     "settings",
     [{"model": ""}, {"min_turn_silence": 0}, {"max_turn_silence": -1}, {"ahead": 0}, {"connect": 0}, {"api_key": ""}],
@@ -343,16 +288,6 @@ async def test_english_only_is_told_before_anything_is_opened(autojump_clock: An
             pass
     assert caught.value.fault == "fatal"
     assert vendor.connected == 0
-
-
-async def test_the_probe_asks_for_a_token_that_costs_nothing(autojump_clock: Any) -> None:
-    vendor = FakeAssemblyAI()
-    async with in_memory(vendor) as wire:
-        await AssemblyAI(api_key=KEY).probe(wire)
-        with pytest.raises(ProviderError) as caught:
-            await AssemblyAI(api_key="wrong").probe(wire)
-    assert caught.value.fault == "fatal"
-    assert [request.path for request in vendor.requests] == ["/v3/token"] * 2
 
 
 # --- the protocol -----------------------------------------------------------------------------------------------------
@@ -457,23 +392,11 @@ def test_words_of_a_wrong_shape_are_no_words(words: str) -> None:
 # --- everything together ----------------------------------------------------------------------------------------------
 
 
-async def test_over_real_sockets() -> None:
-    vendor = FakeAssemblyAI()
-    async with on_loopback(vendor) as address, open_wire() as wire:
-        recipe = AssemblyAI(api_key=KEY, base_url=f"ws://{address}")
-        await recipe.probe(wire)
-        async with recipe.open(Notes().context(wire)) as session:
-            await utterance(session, 1, said(vendor.vocabulary, "A real socket."), pace=False)
-            assert (await final(session)).text == "A real socket."
-    assert vendor.connections == 0
-
-
-@pytest.mark.parametrize("turns", [False, True])
-async def test_a_whole_call(turns: bool, call_lab: CallLab) -> None:
+async def test_a_whole_call_in_which_its_judgement_of_turns_counts(call_lab: CallLab) -> None:
     vendor = FakeAssemblyAI(call_lab.vocabulary)
     call_lab.llm.replies("For how many?", "Thank you.")
     async with in_memory(vendor) as wire:
-        agent = Agent(stt=AssemblyAI(api_key=KEY, turns=turns), greeting="Hello.")
+        agent = Agent(stt=AssemblyAI(api_key=KEY, turns=True), greeting="Hello.")
         async with call_lab.dial(agent, wire=wire) as caller:
             await caller.hears("Hello.")
             await caller.says("A table, please.")

@@ -4,60 +4,51 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import attrs
 import numpy as np
 import pytest
 import trio
-from hearing import Notes, final, said, send, silence, utterance
+from cases import Told
+from talking import final, said, say, send, session, silence
 
-from callengine import Agent
 from callengine.errors import ConfigurationError, ProviderError
-from callengine.ports import Opening, SttResult, SttSession, Usage
+from callengine.ports import SttResult, Usage
 from callengine.providers.deepgram_account import DeepgramFailures
 from callengine.providers.stt.deepgram import Deepgram
 from callengine.providers.stt.deepgram_wire import NovaDialect
 from callengine.providers.stt.dialect import Finished, Words
-from callengine.testing import CallLab
-from callengine.testing.vendors import in_memory, on_loopback
 from callengine.testing.vendors.deepgram import FakeDeepgram
-from callengine.wire import open_wire
 
 KEY = FakeDeepgram.key
 
 
-@asynccontextmanager
-async def opened(vendor: FakeDeepgram, notes: Notes | None = None, **settings: Any) -> AsyncIterator[SttSession]:
+def opened(vendor: FakeDeepgram, told: Told | None = None, **settings: Any) -> AbstractAsyncContextManager[Any]:
     context = settings.pop("context", {})
-    async with in_memory(vendor) as wire:
-        recipe = Deepgram(api_key=settings.pop("api_key", vendor.key), **settings)
-        async with recipe.open((notes or Notes()).context(wire, **context)) as session:
-            yield session
+    return session(vendor, Deepgram(**{"api_key": KEY, **settings}), told, **context)
 
 
 # --- an utterance -----------------------------------------------------------------------------------------------------
 
 
 async def test_an_utterance_is_understood_and_finalised_when_it_ends(autojump_clock: Any) -> None:
-    vendor, notes, heard = FakeDeepgram(), Notes(), []
-    async with opened(vendor, notes) as session:
-        await utterance(session, 7, said(vendor.vocabulary, "I need a refund for my order."))
+    vendor, told, heard = FakeDeepgram(), Told(), []
+    async with opened(vendor, told) as session:
+        await say(session, 7, said(vendor, "I need a refund for my order."), pace=1.0)
         at = trio.current_time()
         result = await final(session, heard)
         assert trio.current_time() == at
     assert result == SttResult("I need a refund for my order.", True, 7)
     assert heard
     assert all(not part.final and result.text.startswith(part.text) for part in heard)
-    assert notes.usage == [Usage(provider="deepgram", model="nova-3", seconds=pytest.approx(1.8), estimated=True)]
+    assert told.usage == [Usage(provider="deepgram", model="nova-3", seconds=pytest.approx(1.8), estimated=True)]
 
 
 async def test_words_are_final_at_a_pause_already_and_cost_no_time_at_the_end(autojump_clock: Any) -> None:
     vendor, heard = FakeDeepgram(), []
     async with opened(vendor) as session:
-        await utterance(session, 1, said(vendor.vocabulary, "Yes, please."), pause=True)
+        await say(session, 1, said(vendor, "Yes, please."), pause=True, pace=1.0)
         vendor.faults.mute = True  # nothing more is needed of it
         at = trio.current_time()
         assert (await final(session, heard)).text == "Yes, please."
@@ -69,9 +60,9 @@ async def test_who_goes_on_after_a_pause_has_said_both(autojump_clock: Any) -> N
     vendor = FakeDeepgram()
     async with opened(vendor) as session:
         await session.start_utterance(1)
-        await send(session, said(vendor.vocabulary, "My number is"))
+        await send(session, said(vendor, "My number is"))
         await session.pause()
-        await send(session, said(vendor.vocabulary, "forty two."))
+        await send(session, said(vendor, "forty two."))
         await session.end_utterance()
         assert (await final(session)).text == "My number is forty two."
 
@@ -80,7 +71,7 @@ async def test_segments_that_the_vendor_settles_by_itself_are_put_together(autoj
     vendor = FakeDeepgram()
     vendor.settles = 0.6
     async with opened(vendor) as session:
-        await utterance(session, 1, said(vendor.vocabulary, "one two three four five six seven"))
+        await say(session, 1, said(vendor, "one two three four five six seven"), pace=1.0)
         assert (await final(session)).text == "one two three four five six seven"
     assert len(vendor.heard) > 2
 
@@ -89,27 +80,20 @@ async def test_where_finalize_is_not_answered_the_words_that_there_are_become_fi
     vendor = FakeDeepgram()
     vendor.answers_finalize = False
     async with opened(vendor) as session:
-        await utterance(session, 1, said(vendor.vocabulary, "two two two two"))
+        await say(session, 1, said(vendor, "two two two two"), pace=1.0)
         at = trio.current_time()
         assert (await final(session)).text
         assert trio.current_time() - at == pytest.approx(0.5)
-
-
-async def test_an_utterance_of_nothing_has_an_empty_final(autojump_clock: Any) -> None:
-    vendor = FakeDeepgram()
-    async with opened(vendor) as session:
-        await utterance(session, 1, silence(0.5))
-        assert await final(session) == SttResult("", True, 1)
 
 
 async def test_words_that_come_after_the_final_never_go_to_the_next_utterance(autojump_clock: Any) -> None:
     vendor = FakeDeepgram()
     async with opened(vendor) as session:
         vendor.faults.chunk_delay = 2.0
-        await utterance(session, 1, said(vendor.vocabulary, "Never mind."))
+        await say(session, 1, said(vendor, "Never mind."), pace=1.0)
         first = await final(session)
         await session.start_utterance(2)
-        await send(session, said(vendor.vocabulary, "Something else."))
+        await send(session, said(vendor, "Something else."))
         vendor.faults.chunk_delay = 0.0
         await session.end_utterance()
         second = await final(session)
@@ -121,8 +105,8 @@ async def test_the_next_utterance_may_begin_before_the_last_ones_final(autojump_
     vendor = FakeDeepgram()
     async with opened(vendor) as session:
         vendor.faults.chunk_delay = 0.3
-        await utterance(session, 1, said(vendor.vocabulary, "First one."), pace=False)
-        await utterance(session, 2, said(vendor.vocabulary, "Second one."), pace=False)
+        await say(session, 1, said(vendor, "First one."))
+        await say(session, 2, said(vendor, "Second one."))
         assert [(await final(session)).text for _ in range(2)] == ["First one.", "Second one."]
 
 
@@ -133,7 +117,7 @@ async def test_an_idle_connection_is_kept(autojump_clock: Any) -> None:
     vendor = FakeDeepgram()
     async with opened(vendor) as session:
         await trio.sleep(120)
-        await utterance(session, 1, said(vendor.vocabulary, "Still there?"))
+        await say(session, 1, said(vendor, "Still there?"), pace=1.0)
         assert (await final(session)).text == "Still there?"
     assert vendor.connected == 1
     assert Deepgram(api_key=KEY).idle_limit == math.inf
@@ -145,7 +129,7 @@ async def test_speech_that_waited_for_the_connection_is_sent_faster_than_it_was_
     began = trio.current_time()
     async with opened(vendor) as session:
         assert trio.current_time() == began + 0.8
-        await utterance(session, 1, said(vendor.vocabulary, "Every word of it is there."), pace=False)
+        await say(session, 1, said(vendor, "Every word of it is there."))
         assert (await final(session)).text == "Every word of it is there."
         assert trio.current_time() == began + 0.8
 
@@ -160,65 +144,12 @@ CLOSES = [
 ]
 
 
-@pytest.mark.parametrize(("code", "reason", "fault"), CLOSES)
-async def test_what_a_close_means(code: int, reason: str, fault: str, autojump_clock: Any) -> None:
-    vendor = FakeDeepgram()
-    async with opened(vendor) as session, trio.open_nursery() as nursery:
-        nursery.start_soon(vendor.close_all, code, reason)
-        with pytest.raises(ProviderError) as caught:
-            await session.receive()
-    assert caught.value.fault == fault
-    assert str(code) in str(caught.value)
-
-
-async def test_a_connection_that_breaks_may_be_tried_again(autojump_clock: Any) -> None:
-    vendor = FakeDeepgram()
-    async with opened(vendor) as session:
-        vendor.break_all()
-        with pytest.raises(ProviderError) as caught:
-            await session.receive()
-    assert caught.value.fault == "retry"
-
-
-@pytest.mark.parametrize(
-    ("status", "fault"),
-    [(400, "fatal"), (401, "fatal"), (402, "fatal"), (403, "fatal"), (429, "retry"), (503, "retry")],
-)
-async def test_a_refusal_is_told_in_the_vendors_words(status: int, fault: str, autojump_clock: Any) -> None:
-    vendor = FakeDeepgram()
-    vendor.refuse(status, f"because of {KEY}", **{"retry-after": "3"})
-    with pytest.raises(ProviderError) as caught:
-        async with opened(vendor):
-            pass
-    assert str(caught.value) == f"deepgram nova-3: HTTP {status}: because of [key]"
-    assert (caught.value.fault, caught.value.retry_after) == (fault, 3.0)
-
-
 def test_both_shapes_of_a_refusals_body_and_a_bare_header_are_read() -> None:
     failures = DeepgramFailures("deepgram", "k" * 20)
     newer = b'{"category":"INVALID_JSON","message":"Invalid JSON submitted.","details":"at 3","request_id":"x"}'
     assert str(failures.from_response(400, {}, newer)).endswith("HTTP 400: Invalid JSON submitted.: at 3")
     assert str(failures.from_response(400, {"dg-error": "No such model"}, b"")).endswith("HTTP 400: No such model")
     assert str(failures.from_response(502, {}, b"bad gateway")).endswith("HTTP 502: bad gateway")
-
-
-async def test_a_bad_key_is_fatal_and_shown_nowhere(autojump_clock: Any) -> None:
-    vendor, notes = FakeDeepgram(), Notes()
-    with pytest.raises(ProviderError) as caught:
-        async with opened(vendor, notes, api_key="not-the-right-key"):
-            pass
-    assert caught.value.fault == "fatal"
-    assert "Invalid credentials." in str(caught.value)
-    assert "not-the-right-key" not in f"{caught.value!r} {notes.openings}"
-
-
-async def test_a_vendor_that_falls_mute_leaves_nothing_open(autojump_clock: Any) -> None:
-    vendor = FakeDeepgram()
-    async with opened(vendor) as session:
-        vendor.faults.mute = True
-        await utterance(session, 1, said(vendor.vocabulary, "Hello?"))
-        with trio.move_on_after(0.1):
-            await session.receive()
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -260,49 +191,10 @@ async def test_settings_reach_the_vendor(
     assert request.query == {**ORDINARY, **changes}
 
 
-async def test_a_hook_changes_what_the_session_starts_with(autojump_clock: Any) -> None:
-    def hook(opening: Opening) -> None:
-        assert (opening.role, opening.provider) == ("stt", "deepgram")
-        assert opening.url == "wss://api.deepgram.com/v1/listen"
-        opening.settings["model"] = "nova-3-general"
-
-    vendor = FakeDeepgram()
-    async with opened(vendor, context={"opening": hook}):
-        pass
-    assert vendor.requests[0].parameter("model") == "nova-3-general"
-
-
-async def test_connect_bounds_the_time_to_connect(autojump_clock: Any) -> None:
-    vendor = FakeDeepgram()
-    vendor.faults.answer_delay = 10
-    with pytest.raises(ProviderError, match=r"no connection within 1\.5 s"):
-        async with opened(vendor, connect=1.5):
-            pass
-
-
 @pytest.mark.parametrize("settings", [{"model": ""}, {"model": "flux-general-en"}, {"endpointing": 0}, {"connect": 0}])
 def test_settings_without_sense_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         Deepgram(api_key=KEY, **settings)
-
-
-def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEEPGRAM_API_KEY", KEY)
-    assert Deepgram().api_key == KEY
-    assert KEY not in repr(Deepgram())
-    monkeypatch.delenv("DEEPGRAM_API_KEY")
-    with pytest.raises(ConfigurationError, match="DEEPGRAM_API_KEY"):
-        Deepgram()
-
-
-async def test_the_probe_asks_for_nothing_that_costs(autojump_clock: Any) -> None:
-    vendor = FakeDeepgram()
-    async with in_memory(vendor) as wire:
-        await Deepgram(api_key=KEY).probe(wire)
-        with pytest.raises(ProviderError) as caught:
-            await Deepgram(api_key="wrong").probe(wire)
-    assert caught.value.fault == "fatal"
-    assert [(request.method, request.path) for request in vendor.requests] == [("GET", "/v1/auth/token")] * 2
 
 
 # --- the protocol -----------------------------------------------------------------------------------------------------
@@ -407,47 +299,3 @@ def test_an_error_message_is_raised() -> None:
     with pytest.raises(ProviderError) as caught:
         dialect().feed('{"type":"Error","message":"out of order"}')
     assert caught.value.fault == "retry"
-
-
-# --- everything together ----------------------------------------------------------------------------------------------
-
-
-async def test_two_sessions_of_one_recipe_never_mix(autojump_clock: Any) -> None:
-    vendor = FakeDeepgram()
-    recipe = Deepgram(api_key=KEY)
-    texts = ["Harrison for eight.", "A table for two."]
-    heard: dict[str, str] = {}
-
-    async def call(text: str) -> None:
-        async with recipe.open(attrs.evolve(Notes().context(wire), call_id=text)) as session:
-            await utterance(session, 1, said(vendor.vocabulary, text))
-            heard[text] = (await final(session)).text
-
-    async with in_memory(vendor) as wire, trio.open_nursery() as nursery:
-        for text in texts:
-            nursery.start_soon(call, text)
-    assert heard == {text: text for text in texts}
-
-
-async def test_over_real_sockets() -> None:
-    vendor = FakeDeepgram()
-    async with on_loopback(vendor) as address, open_wire() as wire:
-        recipe = Deepgram(api_key=KEY, base_url=f"ws://{address}/")
-        await recipe.probe(wire)
-        async with recipe.open(Notes().context(wire)) as session:
-            await utterance(session, 1, said(vendor.vocabulary, "Over a real socket."), pace=False)
-            assert (await final(session)).text == "Over a real socket."
-    assert vendor.connections == 0
-
-
-async def test_a_whole_call(call_lab: CallLab) -> None:
-    vendor = FakeDeepgram(call_lab.vocabulary)
-    call_lab.llm.replies("For how many?")
-    async with in_memory(vendor) as wire:
-        agent = Agent(stt=Deepgram(api_key=KEY), greeting="Hello.")
-        async with call_lab.dial(agent, wire=wire) as caller:
-            await caller.hears("Hello.")
-            await caller.says("A table, please.")
-            await caller.hears("For how many?")
-    assert vendor.heard == ["A table, please."]
-    call_lab.assert_nothing_left()

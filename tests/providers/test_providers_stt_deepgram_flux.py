@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import numpy as np
 import pytest
 import trio
-from hearing import Notes, final, said, send, silence, utterance
+from cases import Told
+from talking import final, said, say, send, session, silence
 
-from callengine import Agent
 from callengine.errors import ConfigurationError, ProviderError
-from callengine.ports import Opening, SttResult, SttSession, Usage
+from callengine.ports import SttResult, SttSession, Usage
 from callengine.providers.deepgram_account import DeepgramFailures
 from callengine.providers.stt.deepgram_flux import DeepgramFlux
 from callengine.providers.stt.deepgram_flux_wire import FluxDialect
 from callengine.providers.stt.dialect import Finished, Whole
-from callengine.testing import CallLab
-from callengine.testing.vendors import in_memory, on_loopback
 from callengine.testing.vendors.deepgram import FakeDeepgram
-from callengine.wire import open_wire
 
 KEY = FakeDeepgram.key
 
 
-@asynccontextmanager
-async def opened(vendor: FakeDeepgram, notes: Notes | None = None, **settings: Any) -> AsyncIterator[SttSession]:
+def opened(vendor: FakeDeepgram, told: Told | None = None, **settings: Any) -> AbstractAsyncContextManager[Any]:
     context = settings.pop("context", {})
-    async with in_memory(vendor) as wire:
-        recipe = DeepgramFlux(api_key=settings.pop("api_key", vendor.key), **settings)
-        async with recipe.open((notes or Notes()).context(wire, **context)) as session:
-            yield session
+    return session(vendor, DeepgramFlux(**{"api_key": KEY, **settings}), told, **context)
 
 
 async def results(session: SttSession, count: int) -> list[SttResult]:
@@ -43,11 +35,11 @@ async def results(session: SttSession, count: int) -> list[SttResult]:
 
 
 async def test_a_turn_that_the_vendor_ends_is_a_final_with_a_hint(autojump_clock: Any) -> None:
-    vendor, notes = FakeDeepgram(), Notes()
-    async with opened(vendor, notes) as session:
+    vendor, told = FakeDeepgram(), Told()
+    async with opened(vendor, told) as session:
         assert session.hears_pauses
         await session.start_utterance(3)
-        await send(session, said(vendor.vocabulary, "Yes, please."))
+        await send(session, said(vendor, "Yes, please."))
         await session.pause()
         await send(session, silence(1.0))
         assert await results(session, 4) == [
@@ -60,7 +52,7 @@ async def test_a_turn_that_the_vendor_ends_is_a_final_with_a_hint(autojump_clock
         with trio.move_on_after(5) as waited:
             await session.receive()
         assert waited.cancelled_caught
-    assert notes.usage == [
+    assert told.usage == [
         Usage(provider="deepgram", model="flux-general-en", seconds=pytest.approx(1.8, abs=0.2), estimated=True)
     ]
 
@@ -70,9 +62,9 @@ async def test_a_caller_who_goes_on_is_resumed(autojump_clock: Any) -> None:
     heard: list[SttResult] = []
     async with opened(vendor) as session:
         await session.start_utterance(1)
-        await send(session, said(vendor.vocabulary, "A table"))
+        await send(session, said(vendor, "A table"))
         await send(session, silence(0.5))
-        await send(session, said(vendor.vocabulary, "for two."))
+        await send(session, said(vendor, "for two."))
         await send(session, silence(1.0))
         result = await final(session, heard)
     assert result == SttResult("A table for two.", True, 1, "end")
@@ -83,18 +75,18 @@ async def test_a_caller_who_goes_on_is_resumed(autojump_clock: Any) -> None:
 async def test_a_turn_that_it_has_not_ended_is_ended_by_the_call(autojump_clock: Any) -> None:
     vendor = FakeDeepgram()
     async with opened(vendor) as session:
-        await utterance(session, 1, said(vendor.vocabulary, "Never mind."))
+        await say(session, 1, said(vendor, "Never mind."), pace=1.0)
         at = trio.current_time()
         assert await final(session) == SttResult("Never mind.", True, 1)
         assert trio.current_time() == at
-        await utterance(session, 2, said(vendor.vocabulary, "Goodbye."))
+        await say(session, 2, said(vendor, "Goodbye."), pace=1.0)
         assert await final(session) == SttResult("Goodbye.", True, 2)
 
 
 async def test_an_utterance_of_nothing_has_an_empty_final_at_once(autojump_clock: Any) -> None:
     vendor = FakeDeepgram()
     async with opened(vendor) as session:
-        await utterance(session, 1, silence(0.5))
+        await say(session, 1, silence(0.5), pace=1.0)
         at = trio.current_time()
         assert await final(session) == SttResult("", True, 1)
         assert trio.current_time() == at
@@ -104,7 +96,7 @@ async def test_without_any_answer_the_final_comes_all_the_same(autojump_clock: A
     vendor = FakeDeepgram()
     async with opened(vendor) as session:
         vendor.faults.mute = True
-        await utterance(session, 1, said(vendor.vocabulary, "Hello?"))
+        await say(session, 1, said(vendor, "Hello?"), pace=1.0)
         at = trio.current_time()
         assert await final(session) == SttResult("", True, 1)
         assert trio.current_time() == at + 1.0
@@ -114,10 +106,10 @@ async def test_words_that_come_after_the_final_never_go_to_the_next_utterance(au
     vendor = FakeDeepgram()
     async with opened(vendor) as session:
         vendor.faults.chunk_delay = 3.0
-        await utterance(session, 1, said(vendor.vocabulary, "Never mind."))
+        await say(session, 1, said(vendor, "Never mind."), pace=1.0)
         await final(session)
         await session.start_utterance(2)
-        await send(session, said(vendor.vocabulary, "Something else."))
+        await send(session, said(vendor, "Something else."))
         vendor.faults.chunk_delay = 0.0
         await session.end_utterance()
         assert await final(session) == SttResult("Something else.", True, 2)
@@ -130,7 +122,7 @@ async def test_an_idle_connection_is_kept_without_the_message_that_would_end_it(
     vendor = FakeDeepgram()
     async with opened(vendor) as session:
         await trio.sleep(90)
-        await utterance(session, 1, said(vendor.vocabulary, "Still there?"))
+        await say(session, 1, said(vendor, "Still there?"), pace=1.0)
         assert (await final(session)).text == "Still there?"
     assert vendor.connected == 1
     assert DeepgramFlux(api_key=KEY).idle_limit == 5.0
@@ -214,17 +206,6 @@ async def test_settings_reach_the_vendor(
     assert request.query == query
 
 
-async def test_a_hook_changes_what_the_session_starts_with(autojump_clock: Any) -> None:
-    def hook(opening: Opening) -> None:
-        assert (opening.role, opening.provider, opening.url) == ("stt", "deepgram", "wss://api.deepgram.com/v2/listen")
-        opening.settings["eot_threshold"] = 0.8
-
-    vendor = FakeDeepgram()
-    async with opened(vendor, context={"opening": hook}):
-        pass
-    assert vendor.requests[0].parameter("eot_threshold") == "0.8"
-
-
 @pytest.mark.parametrize(
     "settings",
     [
@@ -252,13 +233,6 @@ async def test_english_only_is_told_before_anything_is_opened(autojump_clock: An
             pass
     assert caught.value.fault == "fatal"
     assert vendor.connected == 0
-
-
-async def test_the_probe_asks_for_nothing_that_costs(autojump_clock: Any) -> None:
-    vendor = FakeDeepgram()
-    async with in_memory(vendor) as wire:
-        await DeepgramFlux(api_key=KEY).probe(wire)
-    assert [request.path for request in vendor.requests] == ["/v1/auth/token"]
 
 
 # --- the protocol -----------------------------------------------------------------------------------------------------
@@ -330,31 +304,3 @@ def test_an_end_that_was_asked_for_has_no_hint() -> None:
 )
 def test_what_says_nothing_of_words_is_passed_over(message: str | bytes) -> None:
     assert list(dialect().feed(message)) == []
-
-
-# --- everything together ----------------------------------------------------------------------------------------------
-
-
-async def test_over_real_sockets() -> None:
-    vendor = FakeDeepgram()
-    async with on_loopback(vendor) as address, open_wire() as wire:
-        recipe = DeepgramFlux(api_key=KEY, base_url=f"ws://{address}")
-        async with recipe.open(Notes().context(wire)) as session:
-            await utterance(session, 1, said(vendor.vocabulary, "Over a real socket."), pace=False)
-            assert (await final(session)).text == "Over a real socket."
-    assert vendor.connections == 0
-
-
-async def test_a_whole_call(call_lab: CallLab) -> None:
-    vendor = FakeDeepgram(call_lab.vocabulary)
-    call_lab.llm.replies("For how many?", "Thank you.")
-    async with in_memory(vendor) as wire:
-        agent = Agent(stt=DeepgramFlux(api_key=KEY), greeting="Hello.")
-        async with call_lab.dial(agent, wire=wire) as caller:
-            await caller.hears("Hello.")
-            await caller.says("A table, please.")
-            await caller.hears("For how many?")
-            await caller.says("For two.")
-            await caller.hears("Thank you.")
-    assert vendor.heard == ["A table, please.", "For two."]
-    call_lab.assert_nothing_left()

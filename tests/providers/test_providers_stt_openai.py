@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import numpy as np
 import pytest
 import trio
+from cases import Told
+from talking import final
+from talking import session as open_session
 
 from callengine.audio.format import Pcm
-from callengine.brain.agent import Agent
 from callengine.errors import ConfigurationError, ProviderError
 from callengine.ports import Opening, SessionContext, SpeechToText, SttResult, SttSession, Usage
 from callengine.providers.stt.dialect import Finished, Words
 from callengine.providers.stt.openai import OpenAI
 from callengine.providers.stt.openai_wire import OpenAIDialect
-from callengine.testing.lab import CallLab
 from callengine.testing.vendors import in_memory, on_loopback
 from callengine.testing.vendors.openai_audio import FakeOpenAIAudio
 from callengine.wire import Failures, open_wire
@@ -31,15 +31,11 @@ def tone(seconds: float) -> Pcm:
     return (8000 * np.sin(np.arange(int(8000 * seconds)) * 0.3)).astype(np.int16)
 
 
-@asynccontextmanager
-async def session_with(
+def session_with(
     vendor: FakeOpenAIAudio, usages: list[Usage] | None = None, **settings: Any
-) -> AsyncIterator[SttSession]:
-    async with in_memory(vendor) as wire:
-        meter = (usages if usages is not None else []).append
-        context = SessionContext("call-1", language="en-GB", wire=wire, meter=meter)
-        async with OpenAI(api_key=KEY, **settings).open(context) as session:
-            yield session
+) -> AbstractAsyncContextManager[Any]:
+    told = Told([] if usages is None else usages)
+    return open_session(vendor, OpenAI(api_key=KEY, **settings), told, language="en-GB")
 
 
 async def say(session: SttSession, number: int, seconds: float = 0.5) -> None:
@@ -48,12 +44,6 @@ async def say(session: SttSession, number: int, seconds: float = 0.5) -> None:
         await session.send(block)
     await session.pause()
     await session.end_utterance()
-
-
-async def final(session: SttSession) -> SttResult:
-    while not (result := await session.receive()).final:
-        pass
-    return result
 
 
 async def test_an_utterance_has_its_words_as_they_come_and_one_final(autojump_clock: trio.testing.MockClock) -> None:
@@ -105,20 +95,6 @@ async def test_the_session_starts_with_what_the_recipe_and_the_call_say(autojump
     (request,) = vendor.requests
     assert request.query == {"intent": ["transcription"]}
     assert KEY not in repr(recipe) + repr(opening)
-
-
-async def test_a_hook_changes_what_is_sent(autojump_clock: trio.testing.MockClock) -> None:
-    vendor = FakeOpenAIAudio()
-
-    def spoil(opening: Opening) -> None:
-        opening.settings["audio"]["input"]["turn_detection"] = {"type": "server_vad"}
-
-    async with in_memory(vendor) as wire:
-        context = SessionContext("call-1", wire=wire, opening=spoil)
-        with pytest.raises(ProviderError, match="turn_detection_not_supported") as caught:
-            async with OpenAI(api_key=KEY).open(context):
-                pass
-    assert caught.value.fault == "fatal"
 
 
 def test_settings_reach_the_session() -> None:
@@ -199,27 +175,6 @@ async def test_a_transcription_that_fails_is_an_error_so_that_no_word_is_lost(
     assert caught.value.fault == "retry"
 
 
-@pytest.mark.parametrize(
-    ("error", "fault"),
-    [
-        ({"type": "invalid_request_error", "code": "session_expired", "message": "60 minutes"}, "reopen"),
-        ({"type": "insufficient_quota", "code": None, "message": "no credit"}, "fatal"),
-        ({"type": "credit_balance_exhausted", "message": "no credit"}, "fatal"),
-        ({"type": "server_error", "code": None, "message": "oh"}, "retry"),
-        ({"type": "invalid_request_error", "code": "rate_limit_exceeded", "message": "slower"}, "retry"),
-    ],
-)
-async def test_an_error_event_that_ends_the_session(
-    autojump_clock: trio.testing.MockClock, error: dict[str, Any], fault: str
-) -> None:
-    vendor = FakeOpenAIAudio()
-    async with session_with(vendor) as session:
-        await vendor.say_all(json.dumps({"type": "error", "error": error}))
-        with pytest.raises(ProviderError, match=error["message"]) as caught:
-            await session.receive()
-    assert caught.value.fault == fault
-
-
 async def test_other_error_events_and_garbage_end_nothing(autojump_clock: trio.testing.MockClock) -> None:
     vendor = FakeOpenAIAudio()
     vendor.recorded.append("yes")
@@ -240,30 +195,6 @@ async def test_other_error_events_and_garbage_end_nothing(autojump_clock: trio.t
         assert (await final(session)).text == "yes"
 
 
-@pytest.mark.parametrize(
-    ("status", "fault"),
-    [(401, "fatal"), (403, "fatal"), (404, "fatal"), (429, "retry"), (500, "retry"), (503, "retry")],
-)
-async def test_a_refused_handshake(autojump_clock: trio.testing.MockClock, status: int, fault: str) -> None:
-    vendor = FakeOpenAIAudio()
-    vendor.refuse(status, "because")
-    with pytest.raises(ProviderError, match="because") as caught:
-        async with session_with(vendor):
-            pass
-    assert caught.value.fault == fault
-    assert str(caught.value).startswith("openai gpt-live-transcribe: ")
-
-
-@pytest.mark.parametrize(("code", "fault"), [(1000, "reopen"), (1001, "reopen"), (1011, "retry"), (1013, "retry")])
-async def test_a_closed_session(autojump_clock: trio.testing.MockClock, code: int, fault: str) -> None:
-    vendor = FakeOpenAIAudio()
-    async with session_with(vendor) as session:
-        await vendor.close_all(code)
-        with pytest.raises(ProviderError, match=str(code)) as caught:
-            await session.receive()
-    assert caught.value.fault == fault
-
-
 async def test_a_session_that_is_never_ready_is_given_up(autojump_clock: trio.testing.MockClock) -> None:
     vendor = FakeOpenAIAudio()
     vendor.silent_update = True
@@ -272,20 +203,6 @@ async def test_a_session_that_is_never_ready_is_given_up(autojump_clock: trio.te
         async with session_with(vendor, connect=3.0):
             pass
     assert trio.current_time() - started == pytest.approx(3.0, abs=0.5)
-
-
-async def test_the_free_request(autojump_clock: trio.testing.MockClock) -> None:
-    vendor = FakeOpenAIAudio()
-    async with in_memory(vendor) as wire:
-        await OpenAI(api_key=KEY).probe(wire)
-        with pytest.raises(ProviderError, match="Incorrect API key") as caught:
-            await OpenAI(api_key="wrong").probe(wire)
-    assert caught.value.fault == "fatal"
-    assert [(request.method, request.path) for request in vendor.requests] == [("GET", "/v1/models")] * 2
-
-
-def test_a_session_may_wait_for_its_call() -> None:
-    assert OpenAI(api_key=KEY).idle_limit == 600.0
 
 
 async def test_over_real_sockets_another_server_is_told_the_model() -> None:
@@ -298,20 +215,6 @@ async def test_over_real_sockets_another_server_is_told_the_model() -> None:
             assert (await final(session)).text == "hello"
     (request,) = vendor.requests
     assert request.parameter("model") == "gpt-transcribe"
-
-
-async def test_a_call(call_lab: CallLab) -> None:
-    vendor = FakeOpenAIAudio(call_lab.vocabulary)
-    vendor.recorded.append("a table for two please")
-    call_lab.llm.replies("For two, certainly.")
-    async with (
-        in_memory(vendor) as wire,
-        call_lab.dial(Agent(prompt="You take bookings.", stt=OpenAI(api_key=vendor.key)), wire=wire) as caller,
-    ):
-        await caller.says("a table for two please")
-        await caller.hears("certainly.")
-    assert vendor.heard == ["a table for two please"]
-    call_lab.assert_nothing_left()
 
 
 # --- the dialect, without a vendor ------------------------------------------------------------------------------------

@@ -5,54 +5,38 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import trio
-from vendor_talk import Meter, final, say, spoken
+from cases import Told
+from talking import final, said, say
 
-from callengine import Agent
 from callengine.audio.format import TELEPHONE
 from callengine.errors import ConfigurationError, ProviderError
-from callengine.ports import Parkable, Probed, SpeechToText, SttResult, Usage
+from callengine.ports import SttResult, Usage
 from callengine.providers.stt.dialect import Finished, Whole
 from callengine.providers.stt.soniox import UNANSWERED, Soniox, TokenDialect
-from callengine.testing.vendors import in_memory, on_loopback
+from callengine.testing.vendors import in_memory
 from callengine.testing.vendors.soniox import FakeSoniox
-from callengine.wire import Failures, open_wire
+from callengine.wire import Failures
 
 
 def recipe(vendor: FakeSoniox, *args: str, **options) -> Soniox:
     return Soniox(*args, api_key=vendor.key, **options)
 
 
-async def test_an_utterance_becomes_interims_and_one_final(autojump_clock):
-    # given
-    vendor = FakeSoniox()
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
-        # when
-        await say(session, 7, spoken(vendor, "I need a refund please."))
-        results = [await session.receive()]
-        while not results[-1].final:
-            results.append(await session.receive())
-    # then
-    assert results[-1] == SttResult("I need a refund please.", True, 7)
-    assert results[0].text == "I"
-    assert results[1].text == "I need"
-    assert vendor.heard == ["I need a refund please."]
-
-
 async def test_words_that_are_cut_in_tokens_are_whole_again(autojump_clock):
     # given a vendor that makes the first half of an utterance final before the rest
     vendor = FakeSoniox()
     vendor.settles = 0.3
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire)) as session:
         # when
-        await say(session, 1, spoken(vendor, "understanding extraordinary circumstances"))
+        await say(session, 1, said(vendor, "understanding extraordinary circumstances"))
         # then
         assert (await final(session)).text == "understanding extraordinary circumstances"
 
 
 async def test_the_end_of_an_utterance_is_finalized_at_once(autojump_clock):
     vendor = FakeSoniox()
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
-        await say(session, 1, spoken(vendor, "yes"))
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire)) as session:
+        await say(session, 1, said(vendor, "yes"))
         before = trio.current_time()
         assert (await final(session)).text == "yes"
         assert trio.current_time() == before
@@ -61,11 +45,11 @@ async def test_the_end_of_an_utterance_is_finalized_at_once(autojump_clock):
 async def test_utterances_that_follow_each_other_are_kept_apart(autojump_clock):
     # given
     vendor = FakeSoniox()
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire)) as session:
         # when all is said before anything is heard
         texts = ["hello there", "I need a refund", "bye"]
         for number, text in enumerate(texts):
-            await say(session, number, spoken(vendor, text))
+            await say(session, number, said(vendor, text))
         # then
         assert [await final(session) for _ in texts] == [SttResult(text, True, n) for n, text in enumerate(texts)]
 
@@ -75,7 +59,7 @@ async def test_silence_gets_an_empty_final_whether_it_is_answered_or_not(autojum
     # given
     vendor = FakeSoniox()
     vendor.answers_finalize = answers
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire)) as session:
         await say(session, 3, np.zeros(4000, np.int16))
         # when
         begun = trio.current_time()
@@ -84,7 +68,7 @@ async def test_silence_gets_an_empty_final_whether_it_is_answered_or_not(autojum
         # then
         assert (result, took) == (SttResult("", True, 3), waits)
         # and the next one is not out of step
-        await say(session, 4, spoken(vendor, "yes"))
+        await say(session, 4, said(vendor, "yes"))
         assert await final(session) == SttResult("yes", True, 4)
 
 
@@ -92,16 +76,16 @@ async def test_it_judges_a_turn_where_it_is_asked_to(autojump_clock):
     # given
     vendor = FakeSoniox()
     ours = recipe(vendor, endpoint_delay=0.6)
-    async with in_memory(vendor) as wire, ours.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, ours.open(Told().context(wire)) as session:
         assert session.hears_pauses
         # when
         quiet = np.zeros(8000, np.int16)
-        await say(session, 1, np.concatenate((spoken(vendor, "I need a refund"), quiet)), end=False)
+        await say(session, 1, np.concatenate((said(vendor, "I need a refund"), quiet)), end=False)
         result = await final(session)
         # then
         assert result == SttResult("I need a refund", True, 1, "end")
         # and the end of the next can still be asked for
-        await say(session, 2, spoken(vendor, "thanks"))
+        await say(session, 2, said(vendor, "thanks"))
         assert await final(session) == SttResult("thanks", True, 2)
     assert vendor.configurations[0]["max_endpoint_delay_ms"] == 600
     assert vendor.configurations[0]["enable_endpoint_detection"] is True
@@ -115,12 +99,12 @@ async def test_what_it_opens_with_and_the_hook(autojump_clock):
         settings["client_reference_id"] = "call-1"
 
     async with in_memory(vendor) as wire:
-        meter = Meter(wire, change=change, language="de-AT")
+        told = Told(change=change)
         ours = recipe(vendor, terms=["Wexford"], about="A hotel.", strict=True)
         # when
-        async with ours.open(meter.context) as session:
+        async with ours.open(told.context(wire, language="de-AT")) as session:
             assert not session.hears_pauses
-            await say(session, 1, spoken(vendor, "hello"))
+            await say(session, 1, said(vendor, "hello"))
             await final(session)
     # then
     handshake = vendor.requests[0]
@@ -139,7 +123,7 @@ async def test_what_it_opens_with_and_the_hook(autojump_clock):
             "client_reference_id": "call-1",
         }
     ]
-    [opening] = meter.openings
+    [opening] = told.openings
     assert (opening.role, opening.provider) == ("stt", "soniox")
     assert opening.url == "wss://stt-rt.soniox.com/transcribe-websocket"
     assert vendor.key not in str(opening)
@@ -156,8 +140,8 @@ async def test_what_it_opens_with_and_the_hook(autojump_clock):
 )
 async def test_settings_reach_the_vendor(autojump_clock, options, name, value):
     vendor = FakeSoniox()
-    async with in_memory(vendor) as wire, recipe(vendor, **options).open(Meter(wire).context) as session:
-        await say(session, 1, spoken(vendor, "hello"))
+    async with in_memory(vendor) as wire, recipe(vendor, **options).open(Told().context(wire)) as session:
+        await say(session, 1, said(vendor, "hello"))
         await final(session)
     assert vendor.configurations[0][name] == value
 
@@ -165,7 +149,7 @@ async def test_settings_reach_the_vendor(autojump_clock, options, name, value):
 async def test_audio_at_another_rate_is_linear(autojump_clock):
     vendor = FakeSoniox()
     vendor.recorded.append("wideband")
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire, sample_rate=16000).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire, sample_rate=16000)) as session:
         await say(session, 1, np.ones(16000, np.int16))
         assert (await final(session)).text == "wideband"
     assert vendor.configurations[0]["audio_format"] == "pcm_s16le"
@@ -176,100 +160,30 @@ async def test_an_idle_stream_is_kept_and_its_whole_time_is_told(autojump_clock)
     # given a vendor that closes a stream on which nothing came for 20 s
     vendor = FakeSoniox()
     async with in_memory(vendor) as wire:
-        meter = Meter(wire)
-        async with recipe(vendor).open(meter.context) as session:
+        told = Told()
+        async with recipe(vendor).open(told.context(wire)) as session:
             # when
             await trio.sleep(100)
-            await say(session, 1, spoken(vendor, "still here"))
+            await say(session, 1, said(vendor, "still here"))
             # then
             assert (await final(session)).text == "still here"
-            assert meter.usage == []
+            assert told.usage == []
     assert vendor.keepalives >= 9
-    assert meter.usage == [Usage(provider="soniox", model="stt-rt-v5", seconds=100.0, estimated=True)]
-
-
-async def test_time_is_told_also_when_it_is_left_by_an_error_or_cancelled(autojump_clock):
-    vendor = FakeSoniox()
-    async with in_memory(vendor) as wire:
-        meter = Meter(wire)
-        with trio.move_on_after(3):
-            async with recipe(vendor).open(meter.context):
-                await trio.sleep_forever()
-    assert [usage.seconds for usage in meter.usage] == [3.0]
-
-
-@pytest.mark.parametrize(
-    ("code", "fault"),
-    [
-        (400, "fatal"), (401, "fatal"), ("402", "fatal"), (403, "fatal"), (408, "reopen"), (413, "retry"),
-        ("429", "retry"), (500, "reopen"), (503, "reopen"), (418, "fatal"), (502, "retry"), ("odd", "retry"),
-    ],
-)  # fmt: skip
-async def test_errors_say_what_helps(autojump_clock, code, fault):
-    vendor = FakeSoniox()
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
-        await say(session, 1, spoken(vendor, "hello"), end=False)
-        await vendor.sockets[0].send_json(vendor.failure(code, f"out of luck with {vendor.key}"))
-        with pytest.raises(ProviderError, match=rf"soniox stt-rt-v5: {code}: out of luck with \[key\]") as error:
-            await final(session)
-    assert error.value.fault == fault
-
-
-@pytest.mark.parametrize(("status", "fault"), [(401, "fatal"), (429, "retry"), (503, "retry")])
-async def test_a_refused_handshake(autojump_clock, status, fault):
-    vendor = FakeSoniox()
-    vendor.refuse(status)
-    async with in_memory(vendor) as wire:
-        with pytest.raises(ProviderError, match=f"HTTP {status}") as error:
-            async with recipe(vendor).open(Meter(wire).context):
-                pass
-    assert error.value.fault == fault
+    assert told.usage == [Usage(provider="soniox", model="stt-rt-v5", seconds=100.0, estimated=True)]
 
 
 async def test_an_unknown_model_is_fatal(autojump_clock):
     vendor = FakeSoniox()
-    async with in_memory(vendor) as wire, recipe(vendor, "stt-rt-v0").open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor, "stt-rt-v0").open(Told().context(wire)) as session:
         with pytest.raises(ProviderError, match="400: Invalid model specified: stt-rt-v0") as error:
             await final(session)
     assert error.value.fault == "fatal"
 
 
-def test_the_recipe(monkeypatch):
-    monkeypatch.setenv("SONIOX_API_KEY", "from-the-environment")
-    ours = Soniox()
-    assert ours.api_key == "from-the-environment"
-    assert "from-the-environment" not in repr(ours)
-    assert (ours.name, ours.idle_limit) == ("soniox stt-rt-v5", 0.0)
-    assert isinstance(ours, Parkable)
-    assert isinstance(ours, Probed)
-    recogniser: SpeechToText = ours
-    assert recogniser is ours
-    for delay in (0.4, 3.1):
-        with pytest.raises(ConfigurationError, match=r"takes 0\.5 to 3 seconds"):
-            Soniox(endpoint_delay=delay)
-    monkeypatch.delenv("SONIOX_API_KEY")
-    with pytest.raises(ConfigurationError, match="soniox needs a key: set SONIOX_API_KEY"):
-        Soniox()
-
-
-async def test_the_probe(autojump_clock):
-    vendor = FakeSoniox()
-    async with in_memory(vendor) as wire:
-        await recipe(vendor).probe(wire)
-        with pytest.raises(ProviderError, match="HTTP 401") as error:
-            await Soniox(api_key="wrong").probe(wire)
-    assert error.value.fault == "fatal"
-    assert [request.path for request in vendor.requests] == ["/v1/models"] * 2
-
-
-async def test_connect_bounds_the_connection(autojump_clock):
-    vendor = FakeSoniox()
-    vendor.faults.answer_delay = 10.0
-    async with in_memory(vendor) as wire:
-        with pytest.raises(ProviderError, match=r"no connection within 1\.5 s"):
-            async with recipe(vendor, connect=1.5).open(Meter(wire).context):
-                pass
-        assert trio.current_time() == pytest.approx(1.5)
+@pytest.mark.parametrize("delay", [0.4, 3.1])
+def test_an_endpoint_delay_that_it_does_not_take(delay):
+    with pytest.raises(ConfigurationError, match=r"takes 0\.5 to 3 seconds"):
+        Soniox(api_key="k", endpoint_delay=delay)
 
 
 # --- the protocol -----------------------------------------------------------------------------------------------------
@@ -355,29 +269,3 @@ def test_commands():
     assert ours.bye() == ("",)
     assert ours.audio(np.zeros(0, np.int16)) == ()  # an empty frame would end the session
     assert ours.audio(np.zeros(2, np.int16)) == (b"\xff\xff",)
-
-
-async def test_over_the_loopback():
-    vendor = FakeSoniox()
-    async with on_loopback(vendor) as address, open_wire() as wire:
-        ours = recipe(vendor, base_url=f"ws://{address}", account_url=f"http://{address}")
-        async with ours.open(Meter(wire).context) as session:
-            await say(session, 1, spoken(vendor, "over a real socket"))
-            assert (await final(session)).text == "over a real socket"
-        await ours.probe(wire)
-
-
-async def test_a_whole_call(call_lab):
-    # given
-    vendor = FakeSoniox(call_lab.vocabulary)
-    call_lab.llm.replies("A refund is on its way.")
-    agent = Agent(greeting="Hello there.", stt=recipe(vendor))
-    async with in_memory(vendor) as wire:
-        async with call_lab.dial(agent, wire=wire) as caller:
-            await caller.hears("Hello there.")
-            # when
-            await caller.says("I need a refund please.")
-            # then
-            await caller.hears("on its way")
-    assert vendor.heard == ["I need a refund please."]
-    call_lab.assert_nothing_left()

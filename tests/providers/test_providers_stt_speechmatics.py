@@ -7,18 +7,18 @@ import json
 import numpy as np
 import pytest
 import trio
-from vendor_talk import Meter, final, say, spoken
+from cases import Told
+from talking import final, said, say
 
-from callengine import Agent
 from callengine.audio.format import TELEPHONE
 from callengine.errors import ConfigurationError, ProviderError
-from callengine.ports import Parkable, Probed, SpeechToText, SttResult, Usage
+from callengine.ports import SttResult
 from callengine.providers.stt.dialect import Finished, Whole
 from callengine.providers.stt.speechmatics import Speechmatics
 from callengine.providers.stt.speechmatics_wire import UNANSWERED, SpeechmaticsDialect, SpeechmaticsFailures
-from callengine.testing.vendors import in_memory, on_loopback
+from callengine.testing.vendors import in_memory
 from callengine.testing.vendors.speechmatics import FakeSpeechmatics
-from callengine.wire import open_socket, open_wire
+from callengine.wire import open_socket
 
 
 def recipe(vendor: FakeSpeechmatics, *args: str, **options) -> Speechmatics:
@@ -28,9 +28,9 @@ def recipe(vendor: FakeSpeechmatics, *args: str, **options) -> Speechmatics:
 async def test_an_utterance_becomes_interims_and_one_final(autojump_clock):
     # given
     vendor = FakeSpeechmatics()
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire, interim=True).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire)) as session:
         # when
-        await say(session, 7, spoken(vendor, "Yes, I need a refund please."))
+        await say(session, 7, said(vendor, "Yes, I need a refund please."))
         results = [await session.receive()]
         while not results[-1].final:
             results.append(await session.receive())
@@ -43,8 +43,8 @@ async def test_an_utterance_becomes_interims_and_one_final(autojump_clock):
 
 async def test_nobody_wants_interims(autojump_clock):
     vendor = FakeSpeechmatics()
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
-        await say(session, 1, spoken(vendor, "hello"))
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire, interim=False)) as session:
+        await say(session, 1, said(vendor, "hello"))
         assert (await final(session)).text == "hello"
     assert vendor.configurations[0]["transcription_config"]["enable_partials"] is False
 
@@ -52,8 +52,8 @@ async def test_nobody_wants_interims(autojump_clock):
 async def test_the_end_of_an_utterance_is_forced_at_once(autojump_clock):
     # given
     vendor = FakeSpeechmatics()
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
-        audio = spoken(vendor, "yes")
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire)) as session:
+        audio = said(vendor, "yes")
         await say(session, 1, audio)
         # when
         before = trio.current_time()
@@ -67,11 +67,11 @@ async def test_utterances_that_follow_each_other_are_kept_apart(autojump_clock):
     # given
     vendor = FakeSpeechmatics()
     vendor.forced_delay = 0.4
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire)) as session:
         # when all is said before anything is heard
         texts = ["hello there", "I need a refund", "bye"]
         for number, text in enumerate(texts):
-            await say(session, number, spoken(vendor, text))
+            await say(session, number, said(vendor, text))
         # then
         assert [await final(session) for _ in texts] == [SttResult(text, True, n) for n, text in enumerate(texts)]
 
@@ -79,7 +79,7 @@ async def test_utterances_that_follow_each_other_are_kept_apart(autojump_clock):
 async def test_silence_gets_an_empty_final_although_its_end_is_never_said(autojump_clock):
     # given
     vendor = FakeSpeechmatics()
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire)) as session:
         await say(session, 3, np.zeros(4000, np.int16))
         # when
         begun = trio.current_time()
@@ -88,7 +88,7 @@ async def test_silence_gets_an_empty_final_although_its_end_is_never_said(autoju
         # then
         assert (result, took) == (SttResult("", True, 3), UNANSWERED)
         # and the next one is not out of step
-        await say(session, 4, spoken(vendor, "yes"))
+        await say(session, 4, said(vendor, "yes"))
         begun = trio.current_time()
         assert await final(session) == SttResult("yes", True, 4)
         assert trio.current_time() == begun
@@ -98,12 +98,12 @@ async def test_words_that_come_after_their_final_are_no_part_of_the_next(autojum
     # given a vendor that thinks for longer than the call waits
     vendor = FakeSpeechmatics()
     vendor.forced_delay = UNANSWERED + 1
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
-        await say(session, 1, spoken(vendor, "too late"))
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire, interim=False)) as session:
+        await say(session, 1, said(vendor, "too late"))
         assert await final(session) == SttResult("", True, 1)
         vendor.forced_delay = 0.0
         # when
-        await say(session, 2, spoken(vendor, "in time"))
+        await say(session, 2, said(vendor, "in time"))
         # then
         assert await final(session) == SttResult("in time", True, 2)
 
@@ -112,15 +112,15 @@ async def test_it_judges_a_turn_where_it_is_asked_to(autojump_clock):
     # given
     vendor = FakeSpeechmatics()
     ours = recipe(vendor, end_of_utterance=0.6)
-    async with in_memory(vendor) as wire, ours.open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, ours.open(Told().context(wire)) as session:
         assert session.hears_pauses
         # when
         quiet = np.zeros(8000, np.int16)
-        await say(session, 1, np.concatenate((spoken(vendor, "I need a refund"), quiet)), end=False)
+        await say(session, 1, np.concatenate((said(vendor, "I need a refund"), quiet)), end=False)
         # then
         assert await final(session) == SttResult("I need a refund", True, 1, "end")
         # and the end of the next can still be asked for
-        await say(session, 2, spoken(vendor, "thanks"))
+        await say(session, 2, said(vendor, "thanks"))
         assert await final(session) == SttResult("thanks", True, 2)
 
 
@@ -132,7 +132,7 @@ async def test_what_it_opens_with_and_the_hook(autojump_clock):
         settings["transcription_config"]["domain"] = "finance"
 
     async with in_memory(vendor) as wire:
-        meter = Meter(wire, change=change, language="en-gb")
+        told = Told(change=change)
         ours = recipe(
             vendor,
             vocabulary={"Acme": ("ack me",), "Wexford": ()},
@@ -140,7 +140,7 @@ async def test_what_it_opens_with_and_the_hook(autojump_clock):
             extra={"transcription_config": {"enable_entities": True}},
         )
         # when
-        async with ours.open(meter.context):
+        async with ours.open(told.context(wire, language="en-gb", interim=False)):
             pass
     # then
     handshake = vendor.requests[0]
@@ -163,7 +163,7 @@ async def test_what_it_opens_with_and_the_hook(autojump_clock):
             },
         }
     ]
-    [opening] = meter.openings
+    [opening] = told.openings
     assert (opening.role, opening.provider) == ("stt", "speechmatics")
     assert opening.url == "wss://eu.rt.speechmatics.com/v2/"
     assert vendor.key not in str(opening)
@@ -181,7 +181,7 @@ async def test_what_it_opens_with_and_the_hook(autojump_clock):
 )
 async def test_settings_reach_the_vendor(autojump_clock, options, name, value):
     vendor = FakeSpeechmatics()
-    async with in_memory(vendor) as wire, recipe(vendor, **options).open(Meter(wire).context):
+    async with in_memory(vendor) as wire, recipe(vendor, **options).open(Told().context(wire)):
         pass
     assert vendor.configurations[0]["transcription_config"][name] == value
 
@@ -189,7 +189,7 @@ async def test_settings_reach_the_vendor(autojump_clock, options, name, value):
 async def test_audio_at_another_rate_is_linear(autojump_clock):
     vendor = FakeSpeechmatics()
     vendor.recorded.append("wideband")
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire, sample_rate=16000).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire, sample_rate=16000)) as session:
         await say(session, 1, np.ones(16000, np.int16))
         assert (await final(session)).text == "wideband"
     assert vendor.configurations[0]["audio_format"] == {"type": "raw", "encoding": "pcm_s16le", "sample_rate": 16000}
@@ -198,25 +198,12 @@ async def test_audio_at_another_rate_is_linear(autojump_clock):
 async def test_an_idle_session_is_kept_by_pings(autojump_clock):
     # given a vendor that closes after 180 s without audio or a ping
     vendor = FakeSpeechmatics()
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire)) as session:
         # when
         await trio.sleep(600)
-        await say(session, 1, spoken(vendor, "still here"))
+        await say(session, 1, said(vendor, "still here"))
         # then
         assert (await final(session)).text == "still here"
-
-
-async def test_usage_is_what_was_sent_also_when_it_is_left_in_the_middle(autojump_clock):
-    vendor = FakeSpeechmatics()
-    async with in_memory(vendor) as wire:
-        meter = Meter(wire)
-        async with recipe(vendor).open(meter.context) as session:
-            await say(session, 1, np.zeros(8000, np.int16))
-            await final(session)
-            await say(session, 2, np.zeros(4000, np.int16), end=False)
-    assert [each.seconds for each in meter.usage] == pytest.approx([1.0, 0.5])
-    seconds = meter.usage[0].seconds
-    assert meter.usage[0] == Usage(provider="speechmatics", model="enhanced", seconds=seconds, estimated=True)
 
 
 @pytest.mark.parametrize(
@@ -238,30 +225,13 @@ async def test_usage_is_what_was_sent_also_when_it_is_left_in_the_middle(autojum
 )
 async def test_errors_say_what_helps(autojump_clock, kind, fault, pause):
     vendor = FakeSpeechmatics()
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
-        await say(session, 1, spoken(vendor, "hello"), end=False)
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire)) as session:
+        await say(session, 1, said(vendor, "hello"), end=False)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(vendor.fail, vendor.sockets[0], kind, f"no {vendor.key}")
             with pytest.raises(ProviderError, match=rf"speechmatics enhanced: {kind}: no \[key\]") as error:
                 await final(session)
     assert (error.value.fault, error.value.retry_after) == (fault, pause)
-
-
-@pytest.mark.parametrize(
-    ("code", "fault"),
-    [
-        (1000, "reopen"), (1003, "fatal"), (1008, "reopen"), (1011, "retry"), (4001, "fatal"), (4003, "fatal"),
-        (4004, "fatal"), (4005, "retry"), (4006, "fatal"), (4013, "retry"), (4999, "retry"),
-    ],
-)  # fmt: skip
-async def test_closes(autojump_clock, code, fault):
-    vendor = FakeSpeechmatics()
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
-        await session.start_utterance(1)
-        await vendor.close_all(code, "bye")
-        with pytest.raises(ProviderError, match=f"{code} bye") as error:
-            await final(session)
-    assert error.value.fault == fault
 
 
 async def test_a_quota_that_is_used_up_right_after_the_handshake(autojump_clock):
@@ -274,21 +244,10 @@ async def test_a_quota_that_is_used_up_right_after_the_handshake(autojump_clock)
     async with in_memory(vendor) as wire:
         # when
         with pytest.raises(ProviderError, match="Concurrent Quota Exceeded") as error:
-            async with recipe(vendor).open(Meter(wire).context):
+            async with recipe(vendor).open(Told().context(wire)):
                 pass
     # then
     assert (error.value.fault, error.value.retry_after) == ("retry", 5.0)
-
-
-@pytest.mark.parametrize(("status", "fault"), [(401, "fatal"), (404, "fatal"), (429, "retry"), (503, "retry")])
-async def test_a_refused_handshake(autojump_clock, status, fault):
-    vendor = FakeSpeechmatics()
-    vendor.refuse(status)
-    async with in_memory(vendor) as wire:
-        with pytest.raises(ProviderError, match=f"HTTP {status}: refused by the test") as error:
-            async with recipe(vendor).open(Meter(wire).context):
-                pass
-    assert error.value.fault == fault
 
 
 @pytest.mark.parametrize(
@@ -306,44 +265,19 @@ def test_settings_that_cannot_work(options, message):
         Speechmatics(api_key="k", **options)
 
 
-def test_the_recipe(monkeypatch):
-    monkeypatch.setenv("SPEECHMATICS_API_KEY", "from-the-environment")
-    ours = Speechmatics()
-    assert ours.api_key == "from-the-environment"
-    assert "from-the-environment" not in repr(ours)
-    assert (ours.name, ours.idle_limit) == ("speechmatics enhanced", 1800.0)
-    assert isinstance(ours, Parkable)
-    assert isinstance(ours, Probed)
-    recogniser: SpeechToText = ours
-    assert recogniser is ours
-    monkeypatch.delenv("SPEECHMATICS_API_KEY")
-    with pytest.raises(ConfigurationError, match="speechmatics needs a key: set SPEECHMATICS_API_KEY"):
-        Speechmatics()
-
-
-async def test_the_probe(autojump_clock):
+async def test_the_probe_asks_for_a_key_of_one_minute(autojump_clock):
     vendor = FakeSpeechmatics()
     async with in_memory(vendor) as wire:
         await recipe(vendor).probe(wire)
-        with pytest.raises(ProviderError, match="HTTP 401: unauthorized") as error:
-            await Speechmatics(api_key="wrong").probe(wire)
-        vendor.faults.answer_delay = 10.0
-        with pytest.raises(ProviderError, match=r"no answer within 2 s"):
-            await recipe(vendor, connect=2.0).probe(wire)
-    assert error.value.fault == "fatal"
     assert (vendor.requests[0].host, vendor.requests[0].json) == ("mp.speechmatics.com", {"ttl": 60})
 
 
-async def test_connect_bounds_the_connection_and_the_readiness(autojump_clock):
+async def test_connect_bounds_the_readiness_too(autojump_clock):
     vendor = FakeSpeechmatics()
+    vendor.faults.mute = True
     async with in_memory(vendor) as wire:
-        vendor.faults.answer_delay = 10.0
-        with pytest.raises(ProviderError, match=r"no connection within 1\.5 s"):
-            async with recipe(vendor, connect=1.5).open(Meter(wire).context):
-                pass
-        vendor.faults.answer_delay, vendor.faults.mute = 0.0, True
         with pytest.raises(ProviderError, match=r"not ready within 1\.5 s"):
-            async with recipe(vendor, connect=1.5).open(Meter(wire).context):
+            async with recipe(vendor, connect=1.5).open(Told().context(wire)):
                 pass
 
 
@@ -449,29 +383,3 @@ def test_errors_without_words(message):
     with pytest.raises(ProviderError, match="the server reported an error") as error:
         dialect().feed(message)
     assert error.value.fault == "retry"
-
-
-async def test_over_the_loopback():
-    vendor = FakeSpeechmatics()
-    async with on_loopback(vendor) as address, open_wire() as wire:
-        ours = recipe(vendor, base_url=f"ws://{address}", account_url=f"http://{address}")
-        async with ours.open(Meter(wire).context) as session:
-            await say(session, 1, spoken(vendor, "over a real socket"))
-            assert (await final(session)).text == "over a real socket"
-        await ours.probe(wire)
-
-
-async def test_a_whole_call(call_lab):
-    # given
-    vendor = FakeSpeechmatics(call_lab.vocabulary)
-    call_lab.llm.replies("A refund is on its way.")
-    agent = Agent(greeting="Hello there.", stt=recipe(vendor))
-    async with in_memory(vendor) as wire:
-        async with call_lab.dial(agent, wire=wire) as caller:
-            await caller.hears("Hello there.")
-            # when
-            await caller.says("I need a refund please.")
-            # then
-            await caller.hears("on its way")
-    assert vendor.heard == ["I need a refund please."]
-    call_lab.assert_nothing_left()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import numpy as np
 import pytest
 import trio
+from cases import Told
+from talking import session as open_session
 
 from callengine.audio.format import Pcm
-from callengine.brain.agent import Agent
 from callengine.errors import AudioError, ConfigurationError, ProviderError
 from callengine.ports import Opening, SessionContext, SpeechToText, SttResult, SttSession, Usage
 from callengine.providers.stt.whisper import Whisper, WhisperSession
-from callengine.testing.lab import CallLab
 from callengine.testing.vendors import Answer, in_memory, on_loopback
 from callengine.testing.vendors.whisper import FakeWhisper
 from callengine.wire import open_wire
@@ -28,14 +27,11 @@ def tone(seconds: float) -> Pcm:
     return (8000 * np.sin(np.arange(round(8000 * seconds)) * 0.3)).astype(np.int16)
 
 
-@asynccontextmanager
-async def session_with(
+def session_with(
     vendor: FakeWhisper, usages: list[Usage] | None = None, **settings: Any
-) -> AsyncIterator[SttSession]:
-    async with in_memory(vendor) as wire:
-        meter = (usages if usages is not None else []).append
-        async with Whisper(**settings).open(SessionContext("call-1", wire=wire, meter=meter)) as session:
-            yield session
+) -> AbstractAsyncContextManager[Any]:
+    told = Told([] if usages is None else usages)
+    return open_session(vendor, Whisper(**settings), told)
 
 
 async def say(session: SttSession, seconds: float, audio: Pcm | None = None) -> None:
@@ -353,15 +349,3 @@ async def test_over_real_sockets_with_whisper_cpp() -> None:
             await say(session, 0.5)
             await session.end_utterance()
             assert await session.receive() == SttResult("hello", True, 1)
-
-
-async def test_a_call(call_lab: CallLab) -> None:
-    vendor = FakeWhisper(call_lab.vocabulary)
-    vendor.recorded.append("a table for two please")
-    call_lab.llm.replies("For two, certainly.")
-    agent = Agent(prompt="You take bookings.", stt=Whisper())
-    async with in_memory(vendor) as wire, call_lab.dial(agent, wire=wire) as caller:
-        await caller.says("a table for two please")
-        await caller.hears("certainly.")
-    assert vendor.heard == ["a table for two please"]
-    call_lab.assert_nothing_left()

@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 import trio
-from hearing import Notes
+from cases import Told
+from talking import session
 
-from callengine import Agent
 from callengine.audio.format import AudioFormat
 from callengine.errors import ConfigurationError, ProviderError
-from callengine.ports import Opening, TtsSession, Usage
+from callengine.ports import TtsSession, Usage
 from callengine.providers.deepgram_account import DeepgramFailures
 from callengine.providers.tts.contexts import Spoken
 from callengine.providers.tts.deepgram import AuraDialect, Deepgram
-from callengine.testing import CallLab
-from callengine.testing.vendors import in_memory, on_loopback
 from callengine.testing.vendors.deepgram import FakeDeepgram
 from callengine.testing.words import read_words
-from callengine.wire import open_wire
 
 KEY = FakeDeepgram.key
 MULAW = AudioFormat("mulaw", 8000)
 
 
-@asynccontextmanager
-async def opened(vendor: FakeDeepgram, notes: Notes | None = None, **settings: Any) -> AsyncIterator[TtsSession]:
+def opened(vendor: FakeDeepgram, told: Told | None = None, **settings: Any) -> AbstractAsyncContextManager[Any]:
     context = settings.pop("context", {})
-    async with in_memory(vendor) as wire:
-        recipe = Deepgram(api_key=settings.pop("api_key", vendor.key), **settings)
-        async with recipe.open((notes or Notes()).context(wire, **context)) as session:
-            yield session
+    return session(vendor, Deepgram(**{"api_key": KEY, **settings}), told, **context)
 
 
 async def speak(session: TtsSession, text: str, *, pieces: int | None = None) -> bytes:
@@ -54,29 +46,18 @@ async def speak(session: TtsSession, text: str, *, pieces: int | None = None) ->
 
 
 async def test_a_sentence_is_spoken_in_what_the_carrier_plays(autojump_clock: Any) -> None:
-    vendor, notes = FakeDeepgram(), Notes()
-    async with opened(vendor, notes) as session:
+    vendor, told = FakeDeepgram(), Told()
+    async with opened(vendor, told) as session:
         assert session.audio_format == MULAW
         audio = await speak(session, "The table is yours.")
         assert read_words(vendor.vocabulary, audio) == "The table is yours."
         assert await speak(session, 'He said: "{}" & <b>più</b> 😀.')
     assert vendor.spoken == ["The table is yours.", 'He said: "{}" & <b>più</b> 😀.']
-    assert notes.usage == [
+    assert told.usage == [
         Usage(provider="deepgram", model="aura-2-thalia-en", characters=19, estimated=True),
         Usage(provider="deepgram", model="aura-2-thalia-en", characters=29, estimated=True),
     ]
     assert vendor.connected == 1
-
-
-async def test_audio_comes_as_it_is_made(autojump_clock: Any) -> None:
-    vendor = FakeDeepgram()
-    vendor.faults.chunk_delay = 0.05
-    async with opened(vendor) as session:
-        at = trio.current_time()
-        async with session.synthesise("One after the other.") as chunks:
-            sizes = [len(chunk.audio) async for chunk in chunks]
-            assert trio.current_time() - at > 0.05 * len(sizes)
-    assert sizes[:-1] == [800] * (len(sizes) - 1)
 
 
 async def test_of_a_sentence_that_was_cut_nothing_is_heard_in_the_next(autojump_clock: Any) -> None:
@@ -98,15 +79,6 @@ async def test_a_sentence_that_is_cut_when_all_of_it_was_sent_ends_the_next_no_e
         assert read_words(vendor.vocabulary, await speak(session, "And this is whole.")) == "And this is whole."
 
 
-async def test_cut_before_anything_was_heard(autojump_clock: Any) -> None:
-    vendor = FakeDeepgram()
-    vendor.faults.chunk_delay = 0.02
-    async with opened(vendor) as session:
-        with trio.move_on_after(0.01):
-            await speak(session, "Too late.")
-        assert read_words(vendor.vocabulary, await speak(session, "In time.")) == "In time."
-
-
 async def test_a_vendor_that_does_not_stop_is_given_up(autojump_clock: Any) -> None:
     vendor = FakeDeepgram()
     vendor.faults.chunk_delay = 0.02
@@ -117,13 +89,6 @@ async def test_a_vendor_that_does_not_stop_is_given_up(autojump_clock: Any) -> N
         with pytest.raises(ProviderError, match="has not ended within 2 s") as caught:
             await speak(session, "Four.")
     assert caught.value.fault == "retry"
-
-
-async def test_nothing_to_say_is_not_sent(autojump_clock: Any) -> None:
-    vendor = FakeDeepgram()
-    async with opened(vendor) as session:
-        assert await speak(session, " \n") == b""
-    assert vendor.spoken == []
 
 
 async def test_more_sentences_than_the_vendor_takes_in_a_minute_ask_for_a_new_connection(autojump_clock: Any) -> None:
@@ -151,23 +116,6 @@ CLOSES = [
 ]
 
 
-@pytest.mark.parametrize(("code", "reason", "fault"), CLOSES)
-async def test_what_a_close_in_the_middle_of_a_sentence_means(
-    code: int, reason: str, fault: str, autojump_clock: Any
-) -> None:
-    vendor = FakeDeepgram()
-    vendor.faults.chunk_delay = 0.02
-    async with opened(vendor) as session, trio.open_nursery() as nursery:
-        async with session.synthesise("This will not be heard to its end.") as chunks:
-            await anext(chunks)
-            nursery.start_soon(vendor.close_all, code, reason)
-            with pytest.raises(ProviderError) as caught:
-                async for _ in chunks:
-                    pass
-    assert caught.value.fault == fault
-    assert reason in str(caught.value)
-
-
 async def test_a_close_while_nothing_is_spoken_ends_the_session(autojump_clock: Any) -> None:
     vendor = FakeDeepgram()
 
@@ -179,23 +127,6 @@ async def test_a_close_while_nothing_is_spoken_ends_the_session(autojump_clock: 
     with pytest.raises(ProviderError) as caught:
         await wait_for_a_sentence()
     assert caught.value.fault == "reopen"
-
-
-async def test_a_connection_that_breaks_in_a_sentence_may_be_tried_again(autojump_clock: Any) -> None:
-    vendor = FakeDeepgram()
-    async with opened(vendor) as session:
-        vendor.faults.break_after = 3
-        with pytest.raises(ProviderError) as caught:
-            await speak(session, "This will not be heard to its end.")
-    assert caught.value.fault == "retry"
-
-
-async def test_a_bad_key_is_fatal_and_shown_nowhere(autojump_clock: Any) -> None:
-    with pytest.raises(ProviderError, match=r"Invalid credentials\.") as caught:
-        async with opened(FakeDeepgram(), api_key="not-the-right-key"):
-            pass
-    assert caught.value.fault == "fatal"
-    assert "not-the-right-key" not in str(caught.value)
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -229,37 +160,10 @@ async def test_settings_reach_the_vendor(
     assert [[named], [str(declared.sample_rate)]] == [request.query["encoding"], request.query["sample_rate"]]
 
 
-async def test_a_hook_changes_what_the_session_starts_with(autojump_clock: Any) -> None:
-    def hook(opening: Opening) -> None:
-        assert (opening.role, opening.provider, opening.url) == ("tts", "deepgram", "wss://api.deepgram.com/v1/speak")
-        opening.settings["model"] = "aura-2-luna-en"
-
-    vendor = FakeDeepgram()
-    async with opened(vendor, context={"opening": hook}):
-        pass
-    assert vendor.requests[0].parameter("model") == "aura-2-luna-en"
-
-
-async def test_connect_bounds_the_time_to_connect(autojump_clock: Any) -> None:
-    vendor = FakeDeepgram()
-    vendor.faults.answer_delay = 10
-    with pytest.raises(ProviderError, match=r"no connection within 1\.5 s"):
-        async with opened(vendor, connect=1.5):
-            pass
-
-
 @pytest.mark.parametrize("settings", [{"voice": ""}, {"voice": "flux-haley-en"}, {"speed": 0}, {"connect": 0}])
 def test_settings_without_sense_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         Deepgram(api_key=KEY, **settings)
-
-
-async def test_the_probe_asks_for_nothing_that_costs(autojump_clock: Any) -> None:
-    vendor = FakeDeepgram()
-    async with in_memory(vendor) as wire:
-        await Deepgram(api_key=KEY).probe(wire)
-    assert [request.path for request in vendor.requests] == ["/v1/auth/token"]
-    assert Deepgram(api_key=KEY).idle_limit == 60.0
 
 
 # --- the protocol -----------------------------------------------------------------------------------------------------
@@ -314,30 +218,3 @@ def test_an_error_message_is_raised() -> None:
     with pytest.raises(ProviderError, match="X-1 It went wrong") as caught:
         dialect().feed(json.dumps({"type": "Error", "code": "X-1", "description": "It went wrong."}))
     assert caught.value.fault == "retry"
-
-
-# --- everything together ----------------------------------------------------------------------------------------------
-
-
-async def test_over_real_sockets() -> None:
-    vendor = FakeDeepgram()
-    async with on_loopback(vendor) as address, open_wire() as wire:
-        async with Deepgram(api_key=KEY, base_url=f"ws://{address}").open(Notes().context(wire)) as session:
-            await speak(session, "This one is cut.", pieces=1)
-            audio = await speak(session, "Over a real socket.")
-    assert read_words(vendor.vocabulary, audio) == "Over a real socket."
-    assert vendor.connections == 0
-
-
-async def test_a_whole_call_with_a_barge_in(call_lab: CallLab) -> None:
-    vendor = FakeDeepgram(call_lab.vocabulary)
-    call_lab.llm.replies("I can offer you a table at seven, or one at eight, or one at nine.", "Eight it is.")
-    async with in_memory(vendor) as wire:
-        agent = Agent(tts=Deepgram(api_key=KEY), greeting="Hello.")
-        async with call_lab.dial(agent, wire=wire) as caller:
-            await caller.hears("Hello.")
-            await caller.says("A table, please.")
-            await caller.hears("I can offer you")
-            await caller.says("Make it eight, please.")
-            await caller.hears("Eight it is.")
-    call_lab.assert_nothing_left()

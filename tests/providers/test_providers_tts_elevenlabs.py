@@ -5,53 +5,34 @@ from __future__ import annotations
 import json
 import math
 from functools import partial
-from itertools import pairwise
 
 import pytest
 import trio
-from vendor_talk import Meter, sentence
+from cases import Told
+from talking import sentence
 
-from callengine import Agent
 from callengine.audio.format import TELEPHONE, AudioFormat
 from callengine.errors import ConfigurationError, ProviderError
-from callengine.ports import Parkable, Probed, TextToSpeech, Usage, WordTime
+from callengine.ports import WordTime
 from callengine.providers.elevenlabs_account import ElevenLabsFailures
 from callengine.providers.tts.contexts import Spoken
 from callengine.providers.tts.elevenlabs import ElevenLabs
 from callengine.providers.tts.elevenlabs_voice import VOICE
 from callengine.providers.tts.elevenlabs_wire import MAX_OPEN, Alignment, ContextsDialect
-from callengine.testing.vendors import in_memory, on_loopback
+from callengine.testing.vendors import in_memory
 from callengine.testing.vendors.elevenlabs import FakeElevenLabs
 from callengine.testing.words import read_words
-from callengine.wire import open_wire
 
 
 def recipe(vendor: FakeElevenLabs, *args: str, **options) -> ElevenLabs:
     return ElevenLabs(*args, api_key=vendor.key, **options)
 
 
-async def test_a_sentence_is_spoken_in_the_lines_own_format_with_the_times_of_its_words(autojump_clock):
-    # given
-    vendor = FakeElevenLabs()
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
-        # when
-        audio, words = await sentence(session, "Sure, let me check.")
-    # then
-    assert session.audio_format == TELEPHONE
-    assert read_words(vendor.vocabulary, audio) == "Sure, let me check."
-    assert [word.word for word in words] == ["Sure,", "let", "me", "check."]
-    _, times = vendor.speech("Sure, let me check.", TELEPHONE)
-    assert [word.start for word in words] == pytest.approx([word.start for word in times], abs=0.002)
-    assert all(word.start < word.end for word in words)
-    assert all(before.end <= after.start for before, after in pairwise(words))
-    assert vendor.spoken == ["Sure, let me check."]
-
-
 async def test_audio_without_times(autojump_clock):
     # given
     vendor = FakeElevenLabs()
     vendor.aligned = False
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire)) as session:
         # when
         audio, words = await sentence(session, "Sure, let me check.")
     # then
@@ -68,9 +49,9 @@ async def test_what_it_opens_with_and_the_hook(autojump_clock):
         settings["inactivity_timeout"] = 60
 
     async with in_memory(vendor) as wire:
-        meter = Meter(wire, change=change, language="de-DE")
+        told = Told(change=change)
         # when
-        async with recipe(vendor, stability=0.5).open(meter.context) as session:
+        async with recipe(vendor, stability=0.5).open(told.context(wire, language="de-DE")) as session:
             await sentence(session, "Hello.")
     # then
     handshake = vendor.requests[0]
@@ -85,7 +66,7 @@ async def test_what_it_opens_with_and_the_hook(autojump_clock):
         "language_code": ["de"],
     }
     assert vendor.first_messages == [{"text": " ", "context_id": "c1", "voice_settings": {"stability": 0.4}}]
-    [opening] = meter.openings
+    [opening] = told.openings
     assert (opening.role, opening.provider) == ("tts", "elevenlabs")
     assert opening.url == f"wss://api.elevenlabs.io/v1/text-to-speech/{VOICE}/multi-stream-input"
     assert vendor.key not in str(opening)
@@ -105,7 +86,7 @@ async def test_what_it_opens_with_and_the_hook(autojump_clock):
 )
 async def test_settings_reach_the_vendor(autojump_clock, options, parameter, value):
     vendor = FakeElevenLabs()
-    async with in_memory(vendor) as wire, recipe(vendor, **options).open(Meter(wire).context):
+    async with in_memory(vendor) as wire, recipe(vendor, **options).open(Told().context(wire)):
         pass
     assert vendor.requests[0].parameter(parameter) == value
 
@@ -127,7 +108,7 @@ async def test_settings_reach_the_vendor(autojump_clock, options, parameter, val
 )
 async def test_the_manner_of_speech_is_in_the_first_message(autojump_clock, options, field, value):
     vendor = FakeElevenLabs()
-    async with in_memory(vendor) as wire, recipe(vendor, "v-2", **options).open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor, "v-2", **options).open(Told().context(wire)) as session:
         await sentence(session, "Hello.")
     assert vendor.first_messages[0][field] == value
     assert "/v-2/" in vendor.requests[0].path
@@ -144,7 +125,7 @@ async def test_the_manner_of_speech_is_in_the_first_message(autojump_clock, opti
 )
 async def test_formats(autojump_clock, line, asked, declared):
     vendor = FakeElevenLabs()
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire, line=line).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire, line=line)) as session:
         audio, words = await sentence(session, "Hello there.")
     assert vendor.requests[0].parameter("output_format") == asked
     assert session.audio_format == declared
@@ -156,7 +137,7 @@ async def test_a_cut_sentence_is_closed_and_its_late_audio_dropped(autojump_cloc
     # given
     vendor = FakeElevenLabs()
     vendor.faults.chunk_delay, vendor.late = 0.05, late
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire)) as session:
         # when
         async with session.synthesise("This sentence is cut after its first word is here.") as chunks:
             await anext(chunks)
@@ -169,7 +150,7 @@ async def test_a_cut_sentence_is_closed_and_its_late_audio_dropped(autojump_cloc
 
 async def test_a_whole_sentence_is_closed_once(autojump_clock):
     vendor = FakeElevenLabs()
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire)) as session:
         await sentence(session, "Hello there.")
         await sentence(session, "Hello again.")
     assert vendor.cut == []
@@ -180,7 +161,7 @@ async def test_many_barge_ins_ask_for_another_connection_before_the_vendor_close
     # given a vendor that is slow to end what was cut
     vendor = FakeElevenLabs()
     vendor.never_final = True
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire)) as session:
         # when
         for _ in range(MAX_OPEN):
             async with session.synthesise("This sentence is cut.") as chunks:
@@ -190,7 +171,7 @@ async def test_many_barge_ins_ask_for_another_connection_before_the_vendor_close
         # then
         assert error.value.fault == "reopen"
         assert len(vendor.sockets) == 1
-        async with recipe(vendor).open(Meter(wire).context) as other:
+        async with recipe(vendor).open(Told().context(wire)) as other:
             async with other.synthesise("One more.") as chunks:
                 assert (await anext(chunks)).audio
 
@@ -199,15 +180,15 @@ async def test_an_idle_socket_is_kept_without_characters(autojump_clock):
     # given a vendor that closes a socket after its inactivity timeout
     vendor = FakeElevenLabs()
     async with in_memory(vendor) as wire:
-        meter = Meter(wire)
-        async with recipe(vendor).open(meter.context) as session:
+        told = Told()
+        async with recipe(vendor).open(told.context(wire)) as session:
             # when
             await trio.sleep(600)
             audio, _ = await sentence(session, "Still here.")
     # then
     assert read_words(vendor.vocabulary, audio) == "Still here."
     assert vendor.kept >= 59
-    assert sum(usage.characters for usage in meter.usage) == len("Still here.")
+    assert sum(usage.characters for usage in told.usage) == len("Still here.")
     assert recipe(vendor).idle_limit == math.inf
 
 
@@ -217,25 +198,10 @@ async def test_an_idle_socket_that_the_vendor_closes_is_to_be_opened_anew(autoju
     async with in_memory(vendor) as wire:
         # when
         with pytest.raises(ProviderError, match="no input was received") as error:
-            async with recipe(vendor, extra={"inactivity_timeout": 5}).open(Meter(wire).context):
+            async with recipe(vendor, extra={"inactivity_timeout": 5}).open(Told().context(wire)):
                 await trio.sleep(60)
     # then
     assert error.value.fault == "reopen"
-
-
-async def test_usage_is_the_characters_begun_also_when_it_is_cut(autojump_clock):
-    vendor = FakeElevenLabs()
-    vendor.faults.chunk_delay = 0.05
-    async with in_memory(vendor) as wire:
-        meter = Meter(wire)
-        async with recipe(vendor).open(meter.context) as session:
-            await sentence(session, "Hello there.")
-            async with session.synthesise("Cut.") as chunks:
-                await anext(chunks)
-    assert meter.usage == [
-        Usage(provider="elevenlabs", model="eleven_flash_v2_5", characters=12, estimated=True),
-        Usage(provider="elevenlabs", model="eleven_flash_v2_5", characters=4, estimated=True),
-    ]
 
 
 ERRORS = [
@@ -253,7 +219,7 @@ async def test_an_error_of_a_context_fails_its_sentence_and_no_other(autojump_cl
     # given
     vendor = FakeElevenLabs()
     vendor.faults.chunk_delay = 0.05
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
+    async with in_memory(vendor) as wire, recipe(vendor).open(Told().context(wire)) as session:
         # when
         broken = partial(vendor.say_all, json.dumps({**said, "context_id": "c1"}))
         with pytest.raises(ProviderError, match=f"elevenlabs eleven_flash_v2_5: {message}") as error:
@@ -264,52 +230,14 @@ async def test_an_error_of_a_context_fails_its_sentence_and_no_other(autojump_cl
     assert read_words(vendor.vocabulary, audio) == "This one works."
 
 
-@pytest.mark.parametrize(("said", "message", "fault"), ERRORS)
-async def test_an_error_without_a_context_ends_the_session(autojump_clock, said, message, fault):
-    vendor = FakeElevenLabs()
-    vendor.faults.chunk_delay = 0.05
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
-        broken = partial(vendor.say_all, json.dumps(said))
-        with pytest.raises(ProviderError, match=message) as error:
-            await sentence(session, "This one fails.", after_first=broken)
-    assert error.value.fault == fault
-
-
-@pytest.mark.parametrize(
-    ("code", "reason", "fault"),
-    [
-        (1000, "", "reopen"),
-        (1008, "voice settings may only be sent in the first message", "fatal"),
-        (1008, "Maximum simultaneous contexts exceeded", "reopen"),
-        (1011, "", "retry"),
-    ],
-)
-async def test_closes(autojump_clock, code, reason, fault):
-    vendor = FakeElevenLabs()
-    vendor.faults.chunk_delay = 0.05
-    async with in_memory(vendor) as wire, recipe(vendor).open(Meter(wire).context) as session:
-        with pytest.raises(ProviderError, match=f"closed: {code}") as error:
-            await sentence(session, "This one fails.", after_first=partial(vendor.close_all, code, reason))
-    assert error.value.fault == fault
-
-
 async def test_a_voice_that_does_not_exist(autojump_clock):
     vendor = FakeElevenLabs()
     vendor.voices = {"v-1"}
     async with in_memory(vendor) as wire:
         with pytest.raises(ProviderError, match=r"voice_id v-2 was not found\. \(voice_not_found\)") as error:
-            async with recipe(vendor, "v-2").open(Meter(wire).context):
+            async with recipe(vendor, "v-2").open(Told().context(wire)):
                 pass
     assert error.value.fault == "fatal"
-
-
-async def test_connect_bounds_the_connection(autojump_clock):
-    vendor = FakeElevenLabs()
-    vendor.faults.answer_delay = 10.0
-    async with in_memory(vendor) as wire:
-        with pytest.raises(ProviderError, match=r"no connection within 1\.5 s"):
-            async with recipe(vendor, connect=1.5).open(Meter(wire).context):
-                pass
 
 
 @pytest.mark.parametrize(
@@ -327,24 +255,6 @@ async def test_connect_bounds_the_connection(autojump_clock):
 def test_settings_that_cannot_work(options, said):
     with pytest.raises(ConfigurationError, match=said):
         ElevenLabs(api_key="k", **options)
-
-
-def test_the_recipe(monkeypatch):
-    monkeypatch.setenv("ELEVENLABS_API_KEY", "from-the-environment")
-    ours: TextToSpeech = ElevenLabs("v-1")
-    assert isinstance(ours, ElevenLabs)
-    assert (ours.voice, ours.name, ours.api_key) == ("v-1", "elevenlabs eleven_flash_v2_5", "from-the-environment")
-    assert "from-the-environment" not in repr(ours)
-    assert isinstance(ours, Parkable)
-    assert isinstance(ours, Probed)
-
-
-async def test_the_probe(autojump_clock):
-    vendor = FakeElevenLabs()
-    async with in_memory(vendor) as wire:
-        await recipe(vendor).probe(wire)
-        with pytest.raises(ProviderError, match="Invalid API key"):
-            await ElevenLabs(api_key="wrong").probe(wire)
 
 
 def dialect() -> ContextsDialect:
@@ -412,30 +322,3 @@ def test_words_across_messages_count_from_the_contexts_start():
     assert second == ()
     assert alignment.rest() == (WordTime("bc", 0.1, pytest.approx(0.29)),)
     assert alignment.rest() == ()
-
-
-async def test_over_the_loopback():
-    vendor = FakeElevenLabs()
-    async with on_loopback(vendor) as address, open_wire() as wire:
-        async with recipe(vendor, base_url=f"ws://{address}").open(Meter(wire).context) as session:
-            audio, words = await sentence(session, "Over a real socket.")
-    assert read_words(vendor.vocabulary, audio) == "Over a real socket."
-    assert len(words) == 4
-
-
-async def test_a_whole_call(call_lab):
-    # given
-    vendor = FakeElevenLabs(call_lab.vocabulary)
-    call_lab.llm.replies("A refund is on its way.")
-    agent = Agent(greeting="Hello there.", tts=recipe(vendor))
-    async with in_memory(vendor) as wire:
-        async with call_lab.dial(agent, wire=wire) as caller:
-            await caller.hears("Hello there.")
-            # when
-            await caller.says("I need a refund please.")
-            # then
-            await caller.hears("on its way")
-            await caller.waits(2)
-    assert vendor.spoken[:2] == ["Hello there.", "A refund is on its way."]
-    assert [turn.heard for turn in call_lab.call.outcome.turns] == ["Hello there.", "A refund is on its way."]
-    call_lab.assert_nothing_left()

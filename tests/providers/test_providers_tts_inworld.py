@@ -4,66 +4,33 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 import trio
+from cases import Told
+from conformance_tts import SENTENCE, audio_of, spoken, words_of
+from talking import session as open_session
 
 from callengine.audio.format import TELEPHONE, AudioFormat
-from callengine.brain.agent import Agent
 from callengine.errors import ConfigurationError, ProviderError
-from callengine.ports import Opening, SessionContext, SpeechChunk, TextToSpeech, TtsSession, Usage, WordTime
+from callengine.ports import Opening, SessionContext, TextToSpeech, Usage, WordTime
 from callengine.providers.tts.contexts import Spoken
 from callengine.providers.tts.inworld import Inworld
 from callengine.providers.tts.inworld_wire import InworldDialect, InworldFailures
-from callengine.testing.lab import CallLab
-from callengine.testing.vendors import in_memory, on_loopback
+from callengine.testing.vendors import in_memory
 from callengine.testing.vendors.inworld import FakeInworld
-from callengine.wire import open_wire
 
 KEY = FakeInworld.key
-SENTENCE = "Your table is booked."
 WIDE = AudioFormat("l16", 16000)
 
 
-@asynccontextmanager
-async def session_with(
+def session_with(
     vendor: FakeInworld, usages: list[Usage] | None = None, line: AudioFormat = TELEPHONE, **settings: Any
-) -> AsyncIterator[TtsSession]:
-    async with in_memory(vendor) as wire:
-        meter = (usages if usages is not None else []).append
-        context = SessionContext("call-1", line=line, wire=wire, meter=meter)
-        async with Inworld(api_key=KEY, **settings).open(context) as session:
-            yield session
-
-
-async def collect(session: TtsSession, text: str = SENTENCE) -> list[SpeechChunk]:
-    async with session.synthesise(text) as chunks:
-        return [chunk async for chunk in chunks]
-
-
-def audio_of(chunks: list[SpeechChunk]) -> bytes:
-    return b"".join(chunk.audio for chunk in chunks)
-
-
-def words_of(chunks: list[SpeechChunk]) -> list[WordTime]:
-    return [word for chunk in chunks for word in chunk.words]
-
-
-async def test_a_sentence_is_mu_law_with_word_times(autojump_clock: trio.testing.MockClock) -> None:
-    vendor = FakeInworld()
-    usages: list[Usage] = []
-    async with session_with(vendor, usages) as session:
-        assert session.audio_format == TELEPHONE
-        chunks = await collect(session)
-    assert vendor.understand(audio_of(chunks)) == SENTENCE
-    words = words_of(chunks)
-    assert [word.word for word in words] == SENTENCE.split()
-    assert words[0].start == 0.0
-    assert words[-1].end == pytest.approx(len(audio_of(chunks)) / 8000)
-    assert usages == [Usage(provider="inworld", model="inworld-tts-2", characters=len(SENTENCE), estimated=True)]
+) -> AbstractAsyncContextManager[Any]:
+    told = Told([] if usages is None else usages)
+    return open_session(vendor, Inworld(api_key=KEY, **settings), told, line=line)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +48,7 @@ async def test_the_line_decides_the_encoding(
     assert recipe.settings(SessionContext("call-1", line=line))["audioConfig"] == told
     async with session_with(FakeInworld(), line=line) as session:
         assert session.audio_format == made
-        assert audio_of(await collect(session))
+        assert audio_of(await spoken(session))
 
 
 async def test_a_context_is_created_with_what_the_recipe_and_the_call_say(
@@ -100,7 +67,7 @@ async def test_a_context_is_created_with_what_the_recipe_and_the_call_say(
     async with in_memory(vendor) as wire:
         context = SessionContext("call-1", language="de-AT", wire=wire, opening=shown.append)
         async with recipe.open(context) as session:
-            await collect(session)
+            await spoken(session)
     (opening,) = shown
     assert (opening.role, opening.provider) == ("tts", "inworld")
     assert opening.url == "wss://api.inworld.ai/tts/v1/voice:streamBidirectional"
@@ -141,7 +108,7 @@ async def test_wav_headers_are_taken_off_and_word_times_run_on_over_generations(
     vendor = FakeInworld()
     vendor.headers, vendor.split_after = True, 12
     async with session_with(vendor) as session:
-        chunks = await collect(session)
+        chunks = await spoken(session)
     assert vendor.understand(audio_of(chunks)) == SENTENCE
     times = [(word.word, word.start, word.end) for word in words_of(chunks)]
     at = 0.0
@@ -158,7 +125,7 @@ async def test_a_cut_cancels_the_context_and_its_late_audio_is_dropped(autojump_
     async with session_with(vendor) as session:
         async with session.synthesise("This will be cut in the middle of it.") as chunks:
             await anext(chunks)
-        chunks = await collect(session)
+        chunks = await spoken(session)
         assert vendor.understand(audio_of(chunks)) == SENTENCE
     assert vendor.cancelled == ["c1"]
     assert vendor.connected == 1
@@ -168,7 +135,7 @@ async def test_a_long_text_is_sent_in_parts(autojump_clock: trio.testing.MockClo
     vendor = FakeInworld()
     text = " ".join(["word"] * 450)
     async with session_with(vendor) as session:
-        assert vendor.understand(audio_of(await collect(session, text))) == text
+        assert vendor.understand(audio_of(await spoken(session, text))) == text
     assert vendor.spoken == [text]
 
 
@@ -179,74 +146,10 @@ async def test_a_voice_that_is_unknown_ends_its_sentence_and_not_the_session(
     vendor.voices = set()
     async with session_with(vendor) as session:
         with pytest.raises(ProviderError, match=r"Unknown voice: Ashley \(code 3\)") as caught:
-            await collect(session)
+            await spoken(session)
         assert caught.value.fault == "fatal"
         vendor.voices = {"Ashley"}
-        assert vendor.understand(audio_of(await collect(session))) == SENTENCE
-
-
-@pytest.mark.parametrize(("code", "fault"), [(7, "fatal"), (16, "fatal"), (8, "retry"), (13, "retry"), (14, "retry")])
-async def test_an_error_without_a_context_ends_the_session(
-    autojump_clock: trio.testing.MockClock, code: int, fault: str
-) -> None:
-    vendor = FakeInworld()
-    vendor.first_byte = 1.0
-    async with session_with(vendor) as session, session.synthesise(SENTENCE) as chunks:
-        await vendor.say_all(json.dumps({"error": {"code": code, "message": "because"}}))
-        with pytest.raises(ProviderError, match="because") as caught:
-            await anext(chunks)
-    assert caught.value.fault == fault
-
-
-@pytest.mark.parametrize(
-    ("status", "fault"), [(401, "fatal"), (403, "fatal"), (429, "retry"), (500, "retry"), (503, "retry")]
-)
-async def test_a_refused_handshake(autojump_clock: trio.testing.MockClock, status: int, fault: str) -> None:
-    vendor = FakeInworld()
-    vendor.refuse(status, "because")
-    with pytest.raises(ProviderError, match=f"HTTP {status}: because") as caught:
-        async with session_with(vendor):
-            pass
-    assert caught.value.fault == fault
-
-
-async def test_a_vendor_that_does_not_answer(autojump_clock: trio.testing.MockClock) -> None:
-    vendor = FakeInworld()
-    vendor.faults.answer_delay = 60.0
-    with pytest.raises(ProviderError, match="no connection within 2 s"):
-        async with session_with(vendor, connect=2.0):
-            pass
-
-
-async def test_the_free_request(autojump_clock: trio.testing.MockClock) -> None:
-    vendor = FakeInworld()
-    async with in_memory(vendor) as wire:
-        await Inworld(api_key=KEY).probe(wire)
-        with pytest.raises(ProviderError, match="Unauthenticated") as caught:
-            await Inworld(api_key="wrong").probe(wire)
-    assert caught.value.fault == "fatal"
-    assert vendor.requests[0].path == "/tts/v1/voices"
-
-
-async def test_over_real_sockets() -> None:
-    vendor = FakeInworld()
-    async with on_loopback(vendor) as address, open_wire() as wire:
-        recipe = Inworld(api_key=KEY, base_url=f"ws://{address}")
-        async with recipe.open(SessionContext("call-1", wire=wire)) as session:
-            assert vendor.understand(audio_of(await collect(session))) == SENTENCE
-
-
-async def test_a_call_with_a_barge_in(call_lab: CallLab) -> None:
-    vendor = FakeInworld(call_lab.vocabulary)
-    vendor.pace = 0.05
-    call_lab.llm.replies("We have a great many tables today for everybody.", "Seven it is.")
-    agent = Agent(prompt="You take bookings.", tts=Inworld(api_key=KEY))
-    async with in_memory(vendor) as wire, call_lab.dial(agent, wire=wire) as caller:
-        await caller.says("a table please")
-        await caller.interrupts("at seven")
-        await caller.hears("Seven it is.")
-    assert vendor.spoken[-1] == "Seven it is."
-    call_lab.assert_nothing_left()
+        assert vendor.understand(audio_of(await spoken(session))) == SENTENCE
 
 
 # --- the dialect, without a vendor ------------------------------------------------------------------------------------

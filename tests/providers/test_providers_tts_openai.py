@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import attrs
 import pytest
 import trio
+from cases import Told
+from talking import session as open_session
 
 from callengine.audio.format import AudioFormat
-from callengine.brain.agent import Agent
 from callengine.errors import ConfigurationError, ProviderError
 from callengine.ports import Opening, SessionContext, SpeechChunk, TextToSpeech, TtsSession, Usage
-from callengine.providers.tts.openai import OpenAI, OpenAISession
-from callengine.testing.lab import CallLab
+from callengine.providers.tts.openai import OpenAI
 from callengine.testing.vendors import Answer, Request, in_memory, on_loopback
 from callengine.testing.vendors.openai_audio import FakeOpenAIAudio
 from callengine.wire import open_wire
@@ -24,14 +23,11 @@ KEY = FakeOpenAIAudio.key
 SENTENCE = "Your table is booked."
 
 
-@asynccontextmanager
-async def session_with(
+def session_with(
     vendor: FakeOpenAIAudio, usages: list[Usage] | None = None, **settings: Any
-) -> AsyncIterator[TtsSession]:
-    async with in_memory(vendor) as wire:
-        context = SessionContext("call-1", wire=wire, meter=(usages if usages is not None else []).append)
-        async with OpenAI(api_key=KEY, **settings).open(context) as session:
-            yield session
+) -> AbstractAsyncContextManager[Any]:
+    told = Told([] if usages is None else usages)
+    return open_session(vendor, OpenAI(api_key=KEY, **settings), told)
 
 
 async def speak(session: TtsSession, text: str = SENTENCE) -> bytes:
@@ -81,66 +77,7 @@ async def test_the_request_is_what_the_recipe_says(autojump_clock: trio.testing.
     assert KEY not in repr(recipe)
     assert recipe.name == "openai gpt-4o-mini-tts-2025"
 
-
-async def test_nothing_is_asked_for_a_text_without_words(autojump_clock: trio.testing.MockClock) -> None:
-    vendor = FakeOpenAIAudio()
-    usages: list[Usage] = []
-    async with session_with(vendor, usages) as session:
-        assert await speak(session, "  ") == b""
-    assert (vendor.requests, usages) == ([], [])
-
-
-async def test_a_cut_closes_the_answer_and_a_whole_sentence_keeps_the_connection(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    vendor = FakeOpenAIAudio()
-    async with session_with(vendor) as session:
-        await speak(session)
-        await speak(session)
-        assert (vendor.connected, vendor.connections) == (1, 1)
-        vendor.faults.chunk_delay = 0.1
-        async with session.synthesise(SENTENCE) as chunks:
-            await anext(chunks)
-        await trio.testing.wait_all_tasks_blocked()
-        await trio.sleep(0.2)
-        assert vendor.connections == 0
-        await speak(session)
-        assert vendor.connected == 2
-
-
-async def test_cancelled_at_any_moment_nothing_is_left(autojump_clock: trio.testing.MockClock) -> None:
-    vendor = FakeOpenAIAudio()
-    vendor.faults.connect_delay, vendor.faults.answer_delay, vendor.faults.chunk_delay = 0.1, 0.1, 0.05
-    async with session_with(vendor) as session:
-        for step in range(12):
-            with trio.move_on_after(0.05 * step + 0.01):
-                await speak(session)
     # in_memory has seen to it that no connection is open
-
-
-async def test_audio_cut_into_odd_pieces_is_the_same_audio(autojump_clock: trio.testing.MockClock) -> None:
-    vendor = FakeOpenAIAudio()
-    async with session_with(vendor) as session:
-        whole = await speak(session)
-        vendor.faults.chunk = 1001
-        async with session.synthesise(SENTENCE) as chunks:
-            pieces = [chunk.audio async for chunk in chunks]
-    assert any(len(piece) % 2 for piece in pieces)
-    assert len(b"".join(pieces)) == len(whole)
-
-
-@pytest.mark.parametrize(
-    ("status", "fault"),
-    [(400, "fatal"), (401, "fatal"), (403, "fatal"), (404, "fatal"), (409, "retry"), (429, "retry"), (503, "retry")],
-)
-async def test_a_refusal(autojump_clock: trio.testing.MockClock, status: int, fault: str) -> None:
-    vendor = FakeOpenAIAudio()
-    vendor.refuse(status, "because", **{"retry-after": "2"})
-    async with session_with(vendor) as session:
-        with pytest.raises(ProviderError, match=f"openai gpt-4o-mini-tts: HTTP {status}: because") as caught:
-            await speak(session)
-    assert caught.value.fault == fault
-    assert caught.value.retry_after == 2.0
 
 
 class Odd(FakeOpenAIAudio):
@@ -195,38 +132,10 @@ async def test_the_first_audio_has_its_time_and_the_next_another(autojump_clock:
         assert (len(heard), trio.current_time() - started) == (2, pytest.approx(3.0))
 
 
-async def test_a_connection_that_breaks_in_a_sentence(autojump_clock: trio.testing.MockClock) -> None:
-    vendor = FakeOpenAIAudio()
-    vendor.faults.break_after = 2
-    async with session_with(vendor) as session:
-        with pytest.raises(ProviderError) as caught:
-            await speak(session)
-    assert caught.value.fault == "retry"
-
-
-async def test_a_connection_is_ready_ahead_and_the_key_is_checked(autojump_clock: trio.testing.MockClock) -> None:
-    vendor = FakeOpenAIAudio()
-    async with in_memory(vendor) as wire:
-        async with OpenAI(api_key=KEY).open(SessionContext("call-1", wire=wire)) as session:
-            assert isinstance(session, OpenAISession)
-            await session.prewarm()
-            await speak(session)
-        assert vendor.connected == 1
-        with pytest.raises(ProviderError, match="Incorrect API key") as caught:
-            await OpenAI(api_key="wrong").probe(wire)
-    assert caught.value.fault == "fatal"
-    assert [request.path for request in vendor.requests] == ["/v1/models", "/v1/audio/speech", "/v1/models"]
-
-
 @pytest.mark.parametrize("setting", ["speed", "sample_rate", "first_byte", "between"])
 def test_numbers_that_cannot_be_meant(setting: str) -> None:
     with pytest.raises(ConfigurationError, match=setting):
         OpenAI(api_key=KEY, **{setting: 0})
-
-
-def test_a_session_may_be_opened_at_any_time() -> None:
-    assert OpenAI(api_key=KEY).idle_limit == float("inf")
-    assert attrs.fields(OpenAI).model.default == "gpt-4o-mini-tts"
 
 
 async def test_over_real_sockets() -> None:
@@ -237,14 +146,3 @@ async def test_over_real_sockets() -> None:
             assert session.audio_format == AudioFormat("l16", 8000)
             audio = await speak(session)
     assert vendor.understand(audio, AudioFormat("l16", 8000)) == SENTENCE
-
-
-async def test_a_call(call_lab: CallLab) -> None:
-    vendor = FakeOpenAIAudio(call_lab.vocabulary, sample_rate=8000)
-    call_lab.llm.replies("For two, certainly. When?")
-    agent = Agent(prompt="You take bookings.", tts=OpenAI(api_key=KEY, sample_rate=8000))
-    async with in_memory(vendor) as wire, call_lab.dial(agent, wire=wire) as caller:
-        await caller.says("a table for two please")
-        await caller.hears("For two, certainly. When?")
-    assert vendor.spoken == ["For two, certainly.", "When?"]
-    call_lab.assert_nothing_left()

@@ -2,59 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 import trio
+from cases import Told
+from conformance_tts import SENTENCE, audio_of, spoken
+from talking import session as open_session
 
 from callengine.audio.format import TELEPHONE, AudioFormat
-from callengine.brain.agent import Agent
 from callengine.errors import ConfigurationError, ProviderError
-from callengine.ports import Opening, SessionContext, SpeechChunk, TextToSpeech, TtsSession, Usage, WordTime
+from callengine.ports import Opening, SessionContext, TextToSpeech, Usage, WordTime
 from callengine.providers.tts.contexts import Spoken
 from callengine.providers.tts.rime import Rime, RimeDialect, RimeFailures
-from callengine.testing.lab import CallLab
-from callengine.testing.vendors import in_memory, on_loopback
+from callengine.testing.vendors import in_memory
 from callengine.testing.vendors.rime import FakeRime
-from callengine.wire import open_wire
 
 KEY = FakeRime.key
-SENTENCE = "Your table is booked."
 
 
-@asynccontextmanager
-async def session_with(
+def session_with(
     vendor: FakeRime, usages: list[Usage] | None = None, line: AudioFormat = TELEPHONE, **settings: Any
-) -> AsyncIterator[TtsSession]:
-    async with in_memory(vendor) as wire:
-        meter = (usages if usages is not None else []).append
-        context = SessionContext("call-1", line=line, wire=wire, meter=meter)
-        async with Rime(api_key=KEY, **settings).open(context) as session:
-            yield session
-
-
-async def collect(session: TtsSession, text: str = SENTENCE) -> list[SpeechChunk]:
-    async with session.synthesise(text) as chunks:
-        return [chunk async for chunk in chunks]
-
-
-def audio_of(chunks: list[SpeechChunk]) -> bytes:
-    return b"".join(chunk.audio for chunk in chunks)
-
-
-async def test_a_sentence_is_mu_law_with_word_times(autojump_clock: trio.testing.MockClock) -> None:
-    vendor = FakeRime()
-    usages: list[Usage] = []
-    async with session_with(vendor, usages) as session:
-        assert session.audio_format == TELEPHONE
-        chunks = await collect(session)
-    assert vendor.understand(audio_of(chunks)) == SENTENCE
-    words = [word for chunk in chunks for word in chunk.words]
-    assert [word.word for word in words] == SENTENCE.split()
-    assert words[-1].end == pytest.approx(len(audio_of(chunks)) / 8000)
-    assert usages == [Usage(provider="rime", model="coda", characters=len(SENTENCE), estimated=True)]
+) -> AbstractAsyncContextManager[Any]:
+    told = Told([] if usages is None else usages)
+    return open_session(vendor, Rime(api_key=KEY, **settings), told, line=line)
 
 
 async def test_the_address_says_what_the_recipe_and_the_call_say(autojump_clock: trio.testing.MockClock) -> None:
@@ -67,7 +39,7 @@ async def test_the_address_says_what_the_recipe_and_the_call_say(autojump_clock:
         )
         async with recipe.open(context) as session:
             assert session.audio_format == AudioFormat("l16", 16000)
-            assert audio_of(await collect(session))
+            assert audio_of(await spoken(session))
     (request,) = vendor.requests
     assert {name: request.parameter(name) for name in request.query} == {
         "speaker": "cove",
@@ -103,7 +75,7 @@ async def test_a_cut_clears_and_what_still_comes_is_dropped(autojump_clock: trio
     async with session_with(vendor) as session:
         async with session.synthesise("This will be cut in the middle of it.") as chunks:
             await anext(chunks)
-        assert vendor.understand(audio_of(await collect(session))) == SENTENCE
+        assert vendor.understand(audio_of(await spoken(session))) == SENTENCE
     assert vendor.cleared == 1
     assert vendor.connected == 1
 
@@ -117,40 +89,9 @@ async def test_an_error_ends_its_sentence(autojump_clock: trio.testing.MockClock
     vendor.problems = [problem]
     async with session_with(vendor) as session:
         with pytest.raises(ProviderError, match=problem.split(" ", 2)[-1]) as caught:
-            await collect(session)
+            await spoken(session)
         assert caught.value.fault == fault
-        assert vendor.understand(audio_of(await collect(session))) == SENTENCE
-
-
-@pytest.mark.parametrize(("status", "fault"), [(400, "fatal"), (401, "fatal"), (429, "retry"), (500, "retry")])
-async def test_a_refused_handshake_in_plain_text(
-    autojump_clock: trio.testing.MockClock, status: int, fault: str
-) -> None:
-    vendor = FakeRime()
-    vendor.refuse(status, "invalid subscription")
-    with pytest.raises(ProviderError, match=f"HTTP {status}: invalid subscription") as caught:
-        async with session_with(vendor):
-            pass
-    assert caught.value.fault == fault
-
-
-@pytest.mark.parametrize(
-    ("code", "reason", "fault"),
-    [
-        (1011, "401 invalid subscription", "fatal"),
-        (1011, "429 too many", "retry"),
-        (1011, "", "retry"),
-        (1000, "", "reopen"),
-    ],
-)
-async def test_a_close_says_why(autojump_clock: trio.testing.MockClock, code: int, reason: str, fault: str) -> None:
-    vendor = FakeRime()
-    vendor.first_byte = 1.0
-    async with session_with(vendor) as session, session.synthesise(SENTENCE) as chunks:
-        await vendor.close_all(code, reason)
-        with pytest.raises(ProviderError) as caught:
-            await anext(chunks)
-    assert caught.value.fault == fault
+        assert vendor.understand(audio_of(await spoken(session))) == SENTENCE
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -163,35 +104,6 @@ async def test_the_probe_finds_a_key_that_is_not_taken(autojump_clock: trio.test
             await Rime(api_key="wrong").probe(wire)
     assert caught.value.fault == "fatal"
     assert vendor.spoken == []
-
-
-async def test_a_vendor_that_does_not_answer(autojump_clock: trio.testing.MockClock) -> None:
-    vendor = FakeRime()
-    vendor.faults.answer_delay = 60.0
-    with pytest.raises(ProviderError, match="no connection within 2 s"):
-        async with session_with(vendor, connect=2.0):
-            pass
-
-
-async def test_over_real_sockets() -> None:
-    vendor = FakeRime()
-    async with on_loopback(vendor) as address, open_wire() as wire:
-        recipe = Rime(api_key=KEY, base_url=f"ws://{address}")
-        async with recipe.open(SessionContext("call-1", wire=wire)) as session:
-            assert vendor.understand(audio_of(await collect(session))) == SENTENCE
-
-
-async def test_a_call_with_a_barge_in(call_lab: CallLab) -> None:
-    vendor = FakeRime(call_lab.vocabulary)
-    vendor.pace = 0.05
-    call_lab.llm.replies("We have a great many tables today for everybody.", "Seven it is.")
-    agent = Agent(prompt="You take bookings.", tts=Rime(api_key=KEY))
-    async with in_memory(vendor) as wire, call_lab.dial(agent, wire=wire) as caller:
-        await caller.says("a table please")
-        await caller.interrupts("at seven")
-        await caller.hears("Seven it is.")
-    assert vendor.spoken[-1] == "Seven it is."
-    call_lab.assert_nothing_left()
 
 
 # --- the dialect, without a vendor ------------------------------------------------------------------------------------
