@@ -16,7 +16,7 @@ ROWS = [
     for line in TABLE.splitlines()
     if re.match(r"\| [RA]\d\d \|", line)
 ]
-FAILURES = [*range(1, 50), *range(63, 78)]
+FAILURES = [*range(1, 50), *range(57, 61), *range(63, 78)]
 SITUATIONS = [*range(1, 55)]
 NUMBERS = [f"R{number:02}" for number in FAILURES] + [f"A{number:02}" for number in SITUATIONS]
 REASONS = ("Not built yet: ", "Does not apply: ")
