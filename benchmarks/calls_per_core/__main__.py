@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
     machine = describe("benchmarks.calls_per_core", arguments)
     print("engine on core {}, load on core {}".format(*cores()), file=sys.stderr)
-    scenario = attrs.evolve(Scenario(), aec=options.aec, gc_threshold=options.gc_threshold)
+    scenario = Scenario(providers=options.providers, aec=options.aec, gc_threshold=options.gc_threshold)
     runs = find(scenario, options.seconds) if options.find else [_run(scenario, options.calls, options.seconds)]
     floor = None
     if options.floor:
@@ -46,6 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--calls", type=int, default=100, help="calls of a single run (default 100)")
     parser.add_argument("--find", action="store_true", help="find the largest number of calls, step by step")
     parser.add_argument("--seconds", type=float, default=20.0, help="of the window that is measured (default 20)")
+    parser.add_argument(
+        "--providers",
+        choices=("scripted", "loopback"),
+        default="scripted",
+        help="in the engine's process, or behind their protocols in another one (default scripted)",
+    )
     parser.add_argument("--aec", choices=("off", "auto", "on"), default="off", help="echo cancellation (default off)")
     parser.add_argument(
         "--gc-threshold",
@@ -110,12 +116,28 @@ def table(runs: list[Run], scenario: Scenario) -> Table:
         ("metronome lateness p50 / p99, ms", *(both(run.metronome) for run in runs)),
         ("underruns (longest gap, ms)", *(f"{run.underruns} ({ms(run.longest_gap)})" for run in runs)),
         ("missed answers, clears, calls", *(str(run.missed) for run in runs)),
+        (
+            "failed providers, tasks and sockets left",
+            *(f"{run.failures}, {run.tasks_left}, {run.sockets_left}" for run in runs),
+        ),
+        *_of_vendors(runs, both),
         ("load's own lag p50 / p99, ms", *(both(run.generator_lag) for run in runs)),
         ("load's process, % of its core", *(f"{run.generator_load:.0%}" for run in runs)),
         ("passed", *("yes" if run.passed else "no" for run in runs)),
     ]
     title = f"Calls on one core, echo cancellation {scenario.aec}, {runs[0].seconds:.0f} s each"
+    if scenario.providers == "loopback":
+        title += ", vendors over the loopback"
     return Table(title, ("calls", *(str(run.calls) for run in runs)), rows)
+
+
+def _of_vendors(runs: list[Run], both: Callable[[list[float]], str]) -> list[tuple[str, ...]]:
+    if not any(run.vendor_lag for run in runs):
+        return []
+    return [
+        ("vendors' own lag p50 / p99, ms", *(both(run.vendor_lag) for run in runs)),
+        ("vendors' process, % of the load's core", *(f"{run.vendor_load:.0%}" for run in runs)),
+    ]
 
 
 def floor_table(floor: Run, runs: list[Run]) -> Table:

@@ -27,10 +27,22 @@ from callengine.call import line
 from callengine.call.call import Call
 from callengine.call.vad import VoiceWatch
 from callengine.carriers.twilio import Twilio
+from callengine.ports import LanguageModel, SpeechToText, TextToSpeech
+from callengine.providers.llm.openai_compatible import OpenAICompatible
+from callengine.providers.stt.deepgram import Deepgram
+from callengine.providers.tts.cartesia import Cartesia
 from callengine.turns.voice_activity import VoicePaused, VoiceResumed, VoiceStarted, VoiceStopped
 
 PROBE = 0.05
 """Seconds between two looks at how late the metronome is."""
+
+PATIENCE = 5.0
+"""Seconds that calls whose line is gone may take to end."""
+CLEARED = 0.5
+"""Seconds after the last call's end in which all of it is released."""
+
+FAILURES = ("provider.failed", "provider.ended", "provider.switched")
+"""Journal notes of providers that did not do what they should."""
 
 DECISIONS: dict[str, list[tuple[str, int, int, float]]] = defaultdict(list)
 """By call: what the VAD decided, at the window that ended at this sample, the sample that it said it of, and when (on
@@ -71,18 +83,31 @@ class Metronome:
 
 def make_engine(scenario: Scenario) -> Engine:
     """An engine with scripted providers, on a free loopback port."""
+    if scenario.providers == "loopback":
+        stt, llm, tts = on_the_wire(scenario.vendors)
+    else:
+        stt, llm, tts = Stt(scenario), Llm(scenario), Tts(scenario, agent_voice())
     agent = Agent(
         prompt="You take bookings for Chez Trio. Be brief.",
         greeting=scenario.greeting,
-        stt=Stt(scenario),
-        llm=Llm(scenario),
-        tts=Tts(scenario, agent_voice()),
+        stt=stt,
+        llm=llm,
+        tts=tts,
         vad=scenario.vad,
         turns=scenario.turns,
         aec=scenario.aec,
     )
     vad = ToneVad() if scenario.speech == "tone" else None
     return Engine(agent, port=0, insecure=True, carriers=(Twilio(),), interim=False, max_calls=2000, vad=vad)
+
+
+def on_the_wire(vendors: str) -> tuple[SpeechToText, LanguageModel, TextToSpeech]:
+    """A provider of each role, at the vendors' address."""
+    return (
+        Deepgram(api_key="benchmark", base_url=f"ws://{vendors}"),
+        OpenAICompatible(f"http://{vendors}/v1", "benchmark"),
+        Cartesia(api_key="benchmark", base_url=f"ws://{vendors}"),
+    )
 
 
 def say(what: dict[str, Any]) -> None:
@@ -99,7 +124,7 @@ async def main(scenario: Scenario) -> None:
     """Serve until the other process says ``quit``, or is gone."""
     logging.basicConfig(level=logging.ERROR)
     engine = make_engine(scenario)
-    providers = await cost_alone(scenario)
+    providers = await cost_alone(scenario) if scenario.providers == "scripted" else 0.0
     with patch.object(line, "VoiceWatch", NotedWatch):
         async with trio.open_nursery() as nursery:
             bound = await nursery.start(partial(engine.serve, signals=False))
@@ -110,7 +135,7 @@ async def main(scenario: Scenario) -> None:
             if scenario.gc_threshold:
                 gc.set_threshold(scenario.gc_threshold, 50, 1000)
             say({"port": bound[0][1], "providers": providers, **usage()})
-            begin = 0.0
+            begin, tasks = 0.0, _tasks()
             async for command in _commands():
                 if command == "begin":
                     metronome.lateness.clear()
@@ -118,9 +143,24 @@ async def main(scenario: Scenario) -> None:
                     say(usage())
                 elif command == "end":
                     say({**usage(), "metronome": metronome.lateness, **_of_calls(engine, begin)})
+                elif command == "left":
+                    say({"tasks": await _tasks_left(engine) - tasks})
                 else:
                     break
             nursery.cancel_scope.cancel()
+
+
+def _tasks() -> int:
+    return trio.lowlevel.current_statistics().tasks_living
+
+
+async def _tasks_left(engine: Engine) -> int:
+    """Tasks once all calls have ended, and what a call may take to be cleared away has passed."""
+    with trio.move_on_after(PATIENCE):
+        while engine.calls:  # noqa: ASYNC110 - nothing tells when the last call has ended
+            await trio.sleep(PROBE)
+    await trio.sleep(CLEARED)
+    return _tasks()
 
 
 async def _commands() -> Any:
@@ -137,6 +177,7 @@ def _of_calls(engine: Engine, begin: float) -> dict[str, Any]:
         "decision_to_clear": [took for call in engine.calls for took in _decision_to_clear(call, begin)],
         "underruns": sum(call._line.sender.underruns for call in engine.calls),
         "decisions": DECISIONS,
+        "failures": sum(len(call.journal.of(*FAILURES)) for call in engine.calls),
     }
 
 

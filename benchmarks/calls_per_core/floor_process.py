@@ -61,9 +61,17 @@ def main() -> None:
                 poll.register(connection, select.EPOLLIN)
             elif fd == sys.stdin.fileno():
                 command = os.read(fd, 100).decode().strip()
-                if command not in ("begin", "end"):
+                if command not in ("begin", "end", "left"):
                     return
-                say(metronome=[], calls=len(connections), decision_to_clear=[], underruns=0, decisions={})
+                say(
+                    metronome=[],
+                    calls=len(connections),
+                    decision_to_clear=[],
+                    underruns=0,
+                    decisions={},
+                    tasks=0,
+                    failures=0,
+                )
             elif _answer(fd):
                 poll.unregister(fd)
                 connections.pop(fd).close()

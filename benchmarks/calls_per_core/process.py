@@ -1,4 +1,4 @@
-"""The other process, as the load generator sees it."""
+"""The other processes, as the load generator sees them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.calls_per_core.scenario import Scenario
 
@@ -15,22 +15,21 @@ TIMEOUT = 10
 """Seconds that the other process has to end, once told."""
 
 
-class Measured:
-    """A process that is measured: ``engine_process``, or with ``floor`` the one that does nothing.
+class Beside:
+    """A process that runs a module of ours on a core, and answers in lines of JSON.
 
     A context manager: at its end the process is gone.
     """
 
-    def __init__(self, scenario: Scenario, core: int, *, floor: bool = False) -> None:
-        module = "floor_process" if floor else "engine_process"
+    def __init__(self, module: str, scenario: Scenario, core: int) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", f"benchmarks.calls_per_core.{module}", str(core), scenario.to_json()],
+            [sys.executable, "-m", f"benchmarks.{module}", str(core), scenario.to_json()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )
 
-    def __enter__(self) -> Measured:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -59,6 +58,16 @@ class Measured:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError("the measured process ended: see its error above")
+            raise RuntimeError("the other process ended: see its error above")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+
+def measured(scenario: Scenario, core: int, *, floor: bool = False) -> Beside:
+    """The process that is measured: ``engine_process``, or with ``floor`` the one that does nothing."""
+    return Beside(f"calls_per_core.{'floor' if floor else 'engine'}_process", scenario, core)
+
+
+def vendors(scenario: Scenario, core: int) -> Beside:
+    """The vendors of a scenario whose providers are behind the loopback."""
+    return Beside("providers.vendor_process", scenario, core)

@@ -62,11 +62,22 @@ class Run:
     """Answers and clears that did not come, and calls that were lost."""
     generator_lag: list[float]
     generator_load: float
+    failures: int
+    """Notes of the engine's journals that a provider failed, ended or was replaced."""
+    tasks_left: int
+    """Tasks of the engine after the calls, beyond those that it had before."""
+    sockets_left: int
+    """The vendors' WebSockets that were still open then."""
+    vendor_lag: list[float]
+    """How late the vendors' messages left; part of every reaction. Empty where the providers are scripted."""
+    vendor_load: float
+    """The part of the load's core that the vendors took."""
 
     @property
     def passed(self) -> bool:
-        """Reaction p99 within its limit, no underrun, nothing missed."""
-        return percentile(self.reaction, 99) < MAX_REACTION and not self.underruns and not self.missed
+        """Reaction p99 within its limit, no underrun, nothing missed, no provider failed, nothing left over."""
+        wrong = self.underruns or self.missed or self.failures or self.tasks_left or self.sockets_left
+        return percentile(self.reaction, 99) < MAX_REACTION and not wrong
 
     def figures(self) -> dict[str, Any]:
         """For a JSON file: lists as their count and percentiles."""
@@ -140,8 +151,10 @@ def evaluate(
     others: float,
     lag: list[float],
     generator_load: float,
+    left: dict[str, Any],
+    vendors: dict[str, Any],
 ) -> Run:
-    """The figures of the time since ``since``, from this end's notes and the other process's answers."""
+    """The figures of the time since ``since``, from this end's notes and the other processes' answers."""
     decisions = {call.call_id: decisions_of(end["decisions"].get(call.call_id, [])) for call in calls}
     seconds = end["wall"] - begin["wall"]
     cpu = end["cpu"] - begin["cpu"]
@@ -184,4 +197,9 @@ def evaluate(
         + max(0, len(calls) - end["calls"]),
         generator_lag=lag,
         generator_load=generator_load,
+        failures=end["failures"],
+        tasks_left=left["tasks"],
+        sockets_left=vendors["sockets"],
+        vendor_lag=vendors["lag"],
+        vendor_load=vendors["cpu"] / seconds,
     )

@@ -23,6 +23,11 @@ class Scenario:
     The delays of the providers are of the size that streaming services have; as they are exact, they can be taken off.
     """
 
+    providers: Literal["scripted", "loopback"] = "scripted"
+    """In the engine's process (`benchmarks.calls_per_core.providers`), or vendors behind their own protocols over the
+    loopback: a recogniser and a voice on a WebSocket each, a language model over HTTP."""
+    vendors: str = ""
+    """Where those are, as in ``127.0.0.1:40123``; set when they are up."""
     speech: Literal["recorded", "tone"] = "recorded"
     """What the caller says: recorded speech with Silero, or short tones, for the shortest turns (see `ToneVad`)."""
     aec: Literal["off", "auto", "on"] = "off"
@@ -31,7 +36,9 @@ class Scenario:
     as `callengine serve` sets them. 0 leaves Python's own."""
     greeting: str = "Chez Trio, good evening! How can I help?"
     reply: str = "Certainly, I have a table free at eight. Shall I book it for you?"
-    stt_final: float = 0.1
+    stt_final: float = attrs.Factory(lambda self: 0.04 if self.providers == "loopback" else 0.1, takes_self=True)
+    """After the order to finish an utterance; over the loopback after the order that is given when the caller pauses,
+    and short enough for the answer to be there when the VAD has decided that he has stopped (0.13 s later, about)."""
     llm_first: float = 0.15
     llm_gap: float = 0.01
     tts_first: float = 0.08
@@ -70,11 +77,18 @@ class Scenario:
 
     @property
     def provider_delay(self) -> float:
-        """From the order to finish an utterance to the reply's first audio, as the providers are scripted."""
+        """From the order to finish an utterance to the reply's first audio, as the providers are scripted.
+
+        A recogniser behind a WebSocket is asked for its final at the caller's pause already, and has had the time until
+        the VAD's decision.
+        """
+        final = self.stt_final
+        if self.providers == "loopback":
+            final = max(0.0, final - (self.min_silence - self.pause))
         chunker = SentenceChunker()
         pieces = (chunker.push(token) for token in self.tokens)
         waited_for = next((index for index, found in enumerate(pieces) if found), len(self.tokens) - 1)
-        return self.stt_final + self.llm_first + waited_for * self.llm_gap + self.tts_first
+        return final + self.llm_first + waited_for * self.llm_gap + self.tts_first
 
     @property
     def cycle(self) -> float:
