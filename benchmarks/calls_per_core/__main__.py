@@ -14,6 +14,7 @@ from benchmarks.calls_per_core.results import MAX_REACTION, Run
 from benchmarks.calls_per_core.scenario import Scenario
 from benchmarks.machine import cores, describe
 from benchmarks.report import Table, ms, percentile, publish
+from callengine.cli.serve import GC_THRESHOLDS
 
 STEPS = {"off": (50, 100, 150, 200, 250, 300), "auto": (10, 20, 30, 40, 60, 80), "on": (10, 20, 30, 40, 60, 80)}
 """Calls, one run after the other, until one fails twice; by echo cancellation, which costs several times the rest."""
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--gc-threshold",
         type=int,
-        default=20_000,
+        default=GC_THRESHOLDS[0],
         help="the collector's, in the engine (default: as `callengine serve` sets it; 0: Python's own)",
     )
     parser.add_argument("--floor", action="store_true", help="also measure a process that only receives and sends")

@@ -27,6 +27,7 @@ from callengine.call import line
 from callengine.call.call import Call
 from callengine.call.vad import VoiceWatch
 from callengine.carriers.twilio import Twilio
+from callengine.cli.serve import GC_THRESHOLDS
 from callengine.ports import LanguageModel, SpeechToText, TextToSpeech
 from callengine.providers.llm.openai_compatible import OpenAICompatible
 from callengine.providers.stt.deepgram import Deepgram
@@ -133,7 +134,7 @@ async def main(scenario: Scenario) -> None:
             gc.collect()
             gc.freeze()
             if scenario.gc_threshold:
-                gc.set_threshold(scenario.gc_threshold, 50, 1000)
+                gc.set_threshold(scenario.gc_threshold, *GC_THRESHOLDS[1:])
             say({"port": bound[0][1], "providers": providers, **usage()})
             begin, tasks = 0.0, _tasks()
             async for command in _commands():

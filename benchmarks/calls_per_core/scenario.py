@@ -9,6 +9,7 @@ import attrs
 
 from callengine.brain.sentences import SentenceChunker
 from callengine.call.settings import SenderSettings
+from callengine.cli.serve import GC_THRESHOLDS
 from callengine.turns.settings import Endpointing, Interruption, TurnSettings
 from callengine.turns.voice_activity import VadSettings
 
@@ -31,14 +32,13 @@ class Scenario:
     speech: Literal["recorded", "tone"] = "recorded"
     """What the caller says: recorded speech with Silero, or short tones, for the shortest turns (see `ToneVad`)."""
     aec: Literal["off", "auto", "on"] = "off"
-    gc_threshold: int = 20_000
-    """Of the garbage collector's youngest generation in the engine's process (the older ones then 50 and 1000);
-    as `callengine serve` sets them. 0 leaves Python's own."""
+    gc_threshold: int = GC_THRESHOLDS[0]
+    """Of the garbage collector's youngest generation in the engine's process, as `callengine serve` sets it (and the
+    older ones). 0 leaves Python's own."""
     greeting: str = "Chez Trio, good evening! How can I help?"
     reply: str = "Certainly, I have a table free at eight. Shall I book it for you?"
-    stt_final: float = attrs.Factory(lambda self: 0.04 if self.providers == "loopback" else 0.1, takes_self=True)
-    """After the order to finish an utterance; over the loopback after the order that is given when the caller pauses,
-    and short enough for the answer to be there when the VAD has decided that he has stopped (0.13 s later, about)."""
+    stt_final: float = attrs.Factory(lambda self: 0.0 if self.providers == "loopback" else 0.1, takes_self=True)
+    """After the order to finish an utterance; over the loopback it is given when the caller pauses."""
     llm_first: float = 0.15
     llm_gap: float = 0.01
     tts_first: float = 0.08
@@ -80,7 +80,7 @@ class Scenario:
         """From the order to finish an utterance to the reply's first audio, as the providers are scripted.
 
         A recogniser behind a WebSocket is asked for its final at the caller's pause already, and has had the time until
-        the VAD's decision.
+        the VAD's decision. Not so in one turn of a hundred, which make the tail: there it takes no time of its own.
         """
         final = self.stt_final
         if self.providers == "loopback":

@@ -23,6 +23,7 @@ from benchmarks.machine import cores, describe, pin
 from benchmarks.micro.timing import Row
 from benchmarks.providers.parts import PACE, QUICK, Size, rows
 from benchmarks.report import Table, ms, percentile, publish
+from callengine.cli.serve import GC_THRESHOLDS
 
 CALLS = 100
 SECONDS = 20.0
@@ -68,7 +69,7 @@ def of_parts(size: Size) -> list[Row]:
     engine_core, vendor_core = cores()
     pin(engine_core)
     threshold = gc.get_threshold()
-    gc.set_threshold(20_000, 50, 1000)
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         with vendors(PACE, vendor_core) as beside:
             return rows(f"127.0.0.1:{beside.answer()['port']}", size)
