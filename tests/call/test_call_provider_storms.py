@@ -33,7 +33,7 @@ QUESTIONS = ("A table for four at eight, please.", "Is it by the window?", "And 
 ANSWER = "Yes, that is so. We would be glad to have you here."
 SETTINGS = CallSettings(reply_budget=4.0, audio_stall=2.0, text_stall=2.0)
 
-SILENCE = 16.0
+SILENCE = 17.0
 """Seconds of silence at most while somebody should speak: a reply's budget, the apology's, and the 10 s after which a
 caller of whom nothing was understood is taken to be silent."""
 
